@@ -1,0 +1,1 @@
+"""The reference agent: measures its machine and knows only HTTP."""

@@ -1,0 +1,1 @@
+"""HTTP for agents and programs: parse, authenticate, call, answer."""

@@ -1,0 +1,10 @@
+"""Ids as types, so that swapping two is a type error."""
+
+from typing import NewType
+from uuid import UUID
+
+AccountId = NewType("AccountId", UUID)
+UserId = NewType("UserId", UUID)
+NodeId = NewType("NodeId", UUID)
+KeyId = NewType("KeyId", str)
+"""The public part of an API key: 16 lower-case hex digits."""

@@ -1,0 +1,70 @@
+"""Every knob of the platform, one class."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Every knob of the platform. Read once, where a process starts; passed on, never imported."""
+
+    model_config = SettingsConfigDict(env_prefix="METRIST_", env_file=".env", extra="ignore")
+
+    # stores
+    clickhouse_url: SecretStr = Field(
+        SecretStr("http://metrist:metrist@127.0.0.1:8123/default"),
+        description="http(s)://user:password@host:port/database of ClickHouse or of `metrist engine`",
+    )
+    clickhouse_cluster: str = Field("", description="Cluster name for ON CLUSTER and Replicated tables; empty is one server")
+    redis_url: SecretStr = Field(SecretStr("redis://127.0.0.1:6379/0"), description="redis(s)://:password@host:port/db")
+    database_url: SecretStr = Field(
+        SecretStr("sqlite:///metrist.db"),
+        description="Control DB: sqlite:///FILE or postgresql://user:password@host/database",
+    )
+
+    # api
+    host: str = Field("127.0.0.1", description="Address the API and pages listen on")
+    port: int = Field(8600, ge=0, le=65535, description="Port the API and pages listen on")
+    public_url: str = Field("", description="Address people and agents use, when it differs from host and port")
+
+    # ingest
+    spool_dir: Path = Field(Path("spool"), description="Folder of acknowledged snapshots that are not yet in ClickHouse")
+    spool_max_bytes: int = Field(4_294_967_296, gt=0, description="A fuller spool answers 503 until ClickHouse catches up")
+    ingest_ack: Literal["spooled", "stored"] = Field(
+        "spooled", description="When a 2xx is sent: after fdatasync to the spool, or only after the INSERT"
+    )
+    insert_interval_s: float = Field(1.0, gt=0, description="How often spooled snapshots are inserted, at the latest")
+    insert_max_samples: int = Field(500_000, gt=0, description="A spool segment of this many samples is inserted at once")
+    body_max_bytes: int = Field(16_777_216, gt=0, description="Larger bodies get 413, measured after decompression")
+    snapshot_future_s: int = Field(600, gt=0, description="Samples further in the future are refused")
+
+    # retention
+    raw_retention_days: int = Field(30, gt=0, description="How long single samples are kept")
+    minute_retention_days: int = Field(400, gt=0, description="How long the 1m rollup is kept")
+    hour_retention_days: int = Field(1_830, gt=0, description="How long the 1h rollup is kept; older samples are refused")
+
+    # nodes
+    ping_interval_s: int = Field(10, gt=0, description="How often agents are asked to ping")
+    late_after_pings: int = Field(3, gt=0, description="Missed pings after which a node is late")
+    offline_after_pings: int = Field(10, gt=0, description="Missed pings after which a node is offline")
+    deregister_after_s: int = Field(14_400, gt=0, description="Silence after which a node is deregistered")
+    ping_max_wait_s: int = Field(55, gt=0, description="Longest long poll of a ping")
+
+    # sign-in
+    session_idle_days: int = Field(14, gt=0, description="A session unused for so long ends")
+    session_max_days: int = Field(90, gt=0, description="A session ends after so long in any case")
+    sign_in_link_minutes: int = Field(60, gt=0, description="A one-time sign-in link works for so long")
+
+    # logs
+    log_format: Literal["json", "console"] = Field("console", description="json for machines, console for people")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged")
+
+    @property
+    def base_url(self) -> str:
+        """The address to show to people, without a slash at its end."""
+        if self.public_url:
+            return self.public_url.rstrip("/")
+        shown = "127.0.0.1" if self.host in ("0.0.0.0", "::") else self.host  # noqa: S104
+        return f"http://{shown}:{self.port}"

@@ -1,0 +1,1 @@
+"""The command `metrist`: starts, watches and administers the platform."""

@@ -1,0 +1,1 @@
+"""Everything that touches a store; SQL and Lua live only here."""

@@ -1,0 +1,1 @@
+"""RQ jobs and the clock that wakes them."""
