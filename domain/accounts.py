@@ -1,0 +1,36 @@
+"""Accounts, the people in them, and what a role is."""
+
+from enum import StrEnum
+
+from domain.errors import InvalidBody
+
+NAME_MAX = 100
+EMAIL_MAX = 254
+
+
+class Role(StrEnum):
+    """What a user is to an account."""
+
+    OWNER = "owner"
+    ADMIN = "admin"
+    VIEWER = "viewer"
+
+
+def clean_name(name: str) -> str:
+    """A name for people, of an account or a key: one line, trimmed; raises InvalidBody."""
+    cleaned = " ".join(name.split())
+    if not cleaned or len(cleaned) > NAME_MAX or not cleaned.isprintable():
+        raise InvalidBody(f"A name has 1 to {NAME_MAX} printable characters")
+    return cleaned
+
+
+def clean_email(email: str) -> str:
+    """An address as we compare it: trimmed, lower case; raises InvalidBody.
+
+    Lower case throughout: no provider in use tells two mailboxes apart by case, and people type both.
+    """
+    cleaned = email.strip().lower()
+    local, at, host = cleaned.rpartition("@")
+    if not (local and at and host) or len(cleaned) > EMAIL_MAX or not cleaned.isprintable() or " " in cleaned:
+        raise InvalidBody("An e-mail address looks like name@example.org")
+    return cleaned

@@ -1,0 +1,164 @@
+"""Events of the control plane, and how each folds into the one row of its stream.
+
+A stream is the history of one thing and folds to one row of one state table:
+`user/<uuid>`, `account/<uuid>`, `membership/<account>/<user>`, `key/<public id>`, `node/<uuid>`.
+Row values are what the table's columns hold in Python (UUID, aware UTC datetime, dict); payloads are plain JSON.
+Shipped folds are frozen like migrations: the log of years ago goes through them again in `metrist rebuild`.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from domain.ids import AccountId
+from domain.nodes import NodeState
+
+Json = Mapping[str, Any]
+Row = Mapping[str, Any]
+SYSTEM = "system"
+"""The actor of what the platform does by itself; others are `user/<uuid>`, `key/<public id>`, `node/<uuid>`."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewEvent:
+    """A fact about to be recorded; the log adds stream, version and time."""
+
+    type: str
+    payload: Json = field(default_factory=dict)
+    actor: str = SYSTEM
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A recorded fact.
+
+    version     1, 2, 3 … within the stream, no gaps
+    at          our clock, aware UTC
+    seq         place in the whole log, ascending, with gaps; 0 before it is written
+    account_id  whose it is; None for what belongs to no account
+    """
+
+    stream: str
+    version: int
+    type: str
+    payload: Json
+    actor: str
+    at: datetime
+    seq: int = 0
+    account_id: AccountId | None = None
+
+
+Fold = Callable[[Row | None, Event], Row | None]
+
+
+def fold(row: Row | None, event: Event) -> Row | None:
+    """The row after one more event; None when the event ends it. Raises KeyError for a type not in FOLDS."""
+    folded = FOLDS[event.type](row, event)
+    return None if folded is None else {**folded, "version": event.version}
+
+
+def fold_all(row: Row | None, events: Iterable[Event]) -> Row | None:
+    """The row after all these events, in order."""
+    for event in events:
+        row = fold(row, event)
+    return row
+
+
+def key_of(stream: str) -> list[str]:
+    """The parts of a stream's name after its kind: `membership/a/b` → [a, b]."""
+    return stream.split("/")[1:]
+
+
+def _user_created(row: Row | None, event: Event) -> Row:
+    return {"id": UUID(key_of(event.stream)[0]), "email": event.payload["email"], "created_at": event.at}
+
+
+def _account_created(row: Row | None, event: Event) -> Row:
+    return {"id": UUID(key_of(event.stream)[0]), "name": event.payload["name"], "created_at": event.at}
+
+
+def _account_renamed(row: Row | None, event: Event) -> Row:
+    return {**_known(row, event), "name": event.payload["name"]}
+
+
+def _membership_granted(row: Row | None, event: Event) -> Row:
+    account, user = key_of(event.stream)
+    granted_at = row["granted_at"] if row else event.at
+    return {"account_id": UUID(account), "user_id": UUID(user), "role": event.payload["role"], "granted_at": granted_at}
+
+
+def _key_created(row: Row | None, event: Event) -> Row:
+    return {
+        "id": key_of(event.stream)[0],
+        "account_id": UUID(event.payload["account_id"]),
+        "name": event.payload["name"],
+        "scopes": sorted(event.payload["scopes"]),
+        "secret_hash": bytes.fromhex(event.payload["secret_sha256"]),
+        "created_at": event.at,
+        "revoked_at": None,
+    }
+
+
+def _key_revoked(row: Row | None, event: Event) -> Row:
+    return {**_known(row, event), "revoked_at": event.at}
+
+
+def _node_registered(row: Row | None, event: Event) -> Row:
+    payload = event.payload
+    return {
+        "id": UUID(key_of(event.stream)[0]),
+        "account_id": UUID(payload["account_id"]),
+        "name": payload["name"],
+        "state": NodeState.ONLINE.value,
+        "state_since": event.at,
+        "registered_at": event.at,
+        "instance_id": payload["instance_id"],
+        "instance_since": event.at if payload["instance_id"] else None,
+        "labels": payload["labels"],
+        "agent": payload["agent"],
+    }
+
+
+def _node_moved(state: NodeState) -> Fold:
+    def moved(row: Row | None, event: Event) -> Row:
+        return {**_known(row, event), "state": state.value, "state_since": event.at}
+
+    return moved
+
+
+def _node_instance_changed(row: Row | None, event: Event) -> Row:
+    return {**_known(row, event), "instance_id": event.payload["instance_id"], "instance_since": event.at}
+
+
+def _node_described(row: Row | None, event: Event) -> Row:
+    return {**_known(row, event), "labels": event.payload["labels"], "agent": event.payload["agent"]}
+
+
+def _ended(row: Row | None, event: Event) -> None:
+    return None
+
+
+def _known(row: Row | None, event: Event) -> Row:
+    if row is None:
+        raise ValueError(f"{event.type} is the first event of {event.stream}")
+    return row
+
+
+FOLDS: dict[str, Fold] = {
+    "user_created": _user_created,
+    "account_created": _account_created,
+    "account_renamed": _account_renamed,
+    "membership_granted": _membership_granted,
+    "membership_revoked": _ended,
+    "key_created": _key_created,
+    "key_revoked": _key_revoked,
+    "node_registered": _node_registered,
+    "node_online": _node_moved(NodeState.ONLINE),
+    "node_late": _node_moved(NodeState.LATE),
+    "node_offline": _node_moved(NodeState.OFFLINE),
+    "node_deregistered": _node_moved(NodeState.DEREGISTERED),
+    "node_instance_changed": _node_instance_changed,
+    "node_described": _node_described,
+}

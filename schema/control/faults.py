@@ -1,0 +1,60 @@
+"""What the databases' own errors mean to us, in one place for both drivers.
+
+Everything not named here stays what it is: a mistake of ours, to be seen in full.
+"""
+
+import psycopg
+from sqlalchemy import Engine, event
+from sqlalchemy.engine import ExceptionContext
+
+from domain.errors import Conflict, MetristError, StorageFull, StoreUnavailable
+
+LOST_RACE = "Another writer was first"
+AWAY = "The control database is not reachable just now; try again shortly"
+BUSY = "The control database is busy; try again shortly"
+FULL = "The disk of the control database is full"
+
+SQLITE: dict[str, tuple[type[MetristError], str]] = {
+    "SQLITE_CONSTRAINT_UNIQUE": (Conflict, LOST_RACE),
+    "SQLITE_CONSTRAINT_PRIMARYKEY": (Conflict, LOST_RACE),
+    "SQLITE_BUSY": (StoreUnavailable, BUSY),
+    "SQLITE_BUSY_SNAPSHOT": (Conflict, LOST_RACE),
+    "SQLITE_LOCKED": (StoreUnavailable, BUSY),
+    "SQLITE_CANTOPEN": (StoreUnavailable, AWAY),
+    "SQLITE_FULL": (StorageFull, FULL),
+}
+"""Primary or extended result code by name, as sqlite3 gives it: sqlite.org/rescode.html."""
+
+POSTGRES: dict[str, tuple[type[MetristError], str]] = {
+    "23505": (Conflict, LOST_RACE),  # unique_violation
+    "40001": (Conflict, LOST_RACE),  # serialization_failure
+    "40P01": (Conflict, LOST_RACE),  # deadlock_detected
+    "55P03": (StoreUnavailable, BUSY),  # lock_not_available, after lock_timeout
+    "57014": (StoreUnavailable, BUSY),  # query_canceled, after statement_timeout
+    "53100": (StorageFull, FULL),  # disk_full
+    "53300": (StoreUnavailable, BUSY),  # too_many_connections
+    "57P01": (StoreUnavailable, AWAY),  # admin_shutdown
+    "57P02": (StoreUnavailable, AWAY),  # crash_shutdown
+    "57P03": (StoreUnavailable, AWAY),  # cannot_connect_now
+}
+"""SQLSTATE, PostgreSQL manual appendix A."""
+
+
+def translate_faults(engine: Engine) -> None:
+    """From now on this engine raises our errors for what is no mistake of ours."""
+    event.listen(engine, "handle_error", _translate)
+
+
+def _translate(context: ExceptionContext) -> MetristError | None:
+    if context.is_pre_ping:  # the pool looks at this error itself, and connects again
+        return None
+    fault = _fault(context.original_exception)
+    return fault[0](fault[1]) if fault else None
+
+
+def _fault(error: BaseException) -> tuple[type[MetristError], str] | None:
+    if isinstance(error, psycopg.Error):
+        if error.sqlstate:
+            return POSTGRES.get(error.sqlstate)
+        return (StoreUnavailable, AWAY) if isinstance(error, psycopg.OperationalError) else None
+    return SQLITE.get(getattr(error, "sqlite_errorname", ""))

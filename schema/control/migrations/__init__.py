@@ -1,0 +1,1 @@
+"""Forward steps of the control DB, run by Alembic through schema/control/migrate.py."""

@@ -1,0 +1,199 @@
+"""The control DB's tables: one log, the state folded from it, and credentials beside it.
+
+State tables (STATES) are folded from `events` in the transaction that appends them, hold the stream's `version`, and
+can be made again with `metrist rebuild`. Sign-in links, sessions and last uses are not events: losing them costs a
+new sign-in. Tokens and keys are here only as SHA-256.
+"""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Column,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    UniqueConstraint,
+    Uuid,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.types import TypeDecorator
+
+
+class UtcTime(TypeDecorator[datetime]):
+    """An instant: aware UTC in Python; timestamptz on PostgreSQL, UTC text on SQLite. Refuses naive datetimes."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("A datetime without a time zone is no instant")
+        return value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
+
+
+BigId = BigInteger().with_variant(Integer(), "sqlite")  # only INTEGER counts up by itself on SQLite
+JsonValue = JSON().with_variant(JSONB(), "postgresql")
+
+
+def _text(length: int) -> String:
+    """Text that sorts by code point on both databases, whatever the server's locale."""
+    return String(length).with_variant(String(length, collation="C"), "postgresql")
+
+
+def _id() -> Column[Any]:
+    return Column("id", Uuid(), primary_key=True)
+
+
+def _account(**options: Any) -> Column[Any]:
+    return Column("account_id", Uuid(), ForeignKey("accounts.id"), nullable=False, **options)
+
+
+def _user(*, on_delete: str | None = None, **options: Any) -> Column[Any]:
+    return Column("user_id", Uuid(), ForeignKey("users.id", ondelete=on_delete), nullable=False, **options)
+
+
+def _time(name: str, *, nullable: bool = False) -> Column[Any]:
+    return Column(name, UtcTime(), nullable=nullable)
+
+
+def _version() -> Column[Any]:
+    return Column("version", Integer(), nullable=False)
+
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    }
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("seq", BigId, primary_key=True),
+    Column("stream", _text(128), nullable=False),
+    Column("version", Integer(), nullable=False),
+    Column("type", String(64), nullable=False),
+    Column("account_id", Uuid()),  # no foreign key: the log outlives what it tells of
+    Column("payload", JsonValue, nullable=False),
+    Column("actor", String(128), nullable=False),
+    _time("at"),
+    UniqueConstraint("stream", "version"),
+    Index(None, "account_id", "seq"),
+    sqlite_autoincrement=True,
+)
+
+users = Table(
+    "users",
+    metadata,
+    _id(),
+    Column("email", String(254), unique=True),
+    _time("created_at"),
+    _version(),
+)
+
+accounts = Table(
+    "accounts",
+    metadata,
+    _id(),
+    Column("name", String(100), nullable=False),
+    _time("created_at"),
+    _version(),
+)
+
+memberships = Table(
+    "memberships",
+    metadata,
+    _account(primary_key=True),
+    _user(primary_key=True, index=True),
+    Column("role", String(16), nullable=False),
+    _time("granted_at"),
+    _version(),
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("id", String(16), primary_key=True),
+    _account(index=True),
+    Column("name", String(100), nullable=False),
+    Column("scopes", JsonValue, nullable=False),
+    Column("secret_hash", LargeBinary(32), nullable=False),
+    _time("created_at"),
+    _time("revoked_at", nullable=True),
+    _version(),
+)
+
+nodes = Table(
+    "nodes",
+    metadata,
+    _id(),
+    _account(),
+    Column("name", _text(128), nullable=False),
+    Column("state", String(16), nullable=False),
+    _time("state_since"),
+    _time("registered_at"),
+    Column("instance_id", String(128)),
+    _time("instance_since", nullable=True),
+    Column("labels", JsonValue, nullable=False),
+    Column("agent", JsonValue, nullable=False),
+    _version(),
+    UniqueConstraint("account_id", "name"),
+)
+
+api_key_uses = Table(
+    "api_key_uses",
+    metadata,
+    Column("key_id", String(16), ForeignKey("api_keys.id", ondelete="CASCADE"), primary_key=True),
+    _time("last_used_at"),
+)
+
+sign_in_links = Table(
+    "sign_in_links",
+    metadata,
+    Column("token_hash", LargeBinary(32), primary_key=True),
+    _user(on_delete="CASCADE", index=True),
+    _time("created_at"),
+    Column("expires_at", UtcTime(), nullable=False, index=True),
+    _time("redeemed_at", nullable=True),
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("token_hash", LargeBinary(32), primary_key=True),
+    _user(on_delete="CASCADE", index=True),
+    Column("account_id", Uuid()),  # the one being looked at; membership is asked anew with every request
+    _time("created_at"),
+    _time("last_seen_at"),
+    Column("idle_until", UtcTime(), nullable=False, index=True),
+    Column("idle_s", Integer(), nullable=False),
+    Column("expires_at", UtcTime(), nullable=False, index=True),
+)
+
+STATES: dict[str, Table] = {
+    "user": users,
+    "account": accounts,
+    "membership": memberships,
+    "key": api_keys,
+    "node": nodes,
+}
+"""Kind of stream → its state table, parents before children."""
