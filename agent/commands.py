@@ -1,0 +1,67 @@
+"""What a server may ask of this machine."""
+
+import logging
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+import msgspec
+
+log = logging.getLogger(__name__)
+
+REMEMBERED = 1000
+
+
+class Command(msgspec.Struct):
+    """One order, as a ping's answer brings it."""
+
+    id: str
+    kind: str
+    payload: Mapping[str, Any] | None = None
+
+
+class Finished(msgspec.Struct):
+    """What became of a command, as the next ping reports it."""
+
+    id: str
+    state: Literal["done", "failed"]
+    message: str
+
+
+def do_nothing(_payload: Mapping[str, Any]) -> str:
+    """Show that the way to this machine and back works."""
+    return "nothing was to be done"
+
+
+COMMANDS: dict[str, Callable[[Mapping[str, Any]], str]] = {
+    "noop": do_nothing,
+}
+"""Each kind of command; its function returns a message for the person who asked, and may be called again."""
+
+
+class Commander:
+    """Carries out commands, each id once: a repeated one only gets the same report again."""
+
+    def __init__(self) -> None:
+        self._finished: OrderedDict[str, Finished] = OrderedDict()
+
+    def carry_out(self, command: Command) -> Finished:
+        """Do it, unless it was done; a failure is a report, too."""
+        known = self._finished.get(command.id)
+        if known is not None:
+            return known
+        finished = self._finished[command.id] = _attempt(command)
+        log.info("command %s (%s) %s: %s", command.id, command.kind, finished.state, finished.message)
+        if len(self._finished) > REMEMBERED:
+            self._finished.popitem(last=False)
+        return finished
+
+
+def _attempt(command: Command) -> Finished:
+    function = COMMANDS.get(command.kind)
+    if function is None:
+        return Finished(command.id, "failed", f"this agent does not know the command {command.kind}")
+    try:
+        return Finished(command.id, "done", function(command.payload or {}))
+    except Exception as error:  # whatever it is, the person who asked must hear of it
+        return Finished(command.id, "failed", repr(error))

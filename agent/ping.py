@@ -1,0 +1,107 @@
+"""The long poll: this node lives, what has it finished, what should it do."""
+
+import platform
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from threading import Event
+from uuid import UUID
+
+import msgspec
+
+from agent.client import Client, Reply, Unreachable
+from agent.commands import Command, Commander, Finished
+from agent.config import VERSION, AgentConfig
+from agent.outage import Outage
+from agent.retry import Retry
+from agent.seldom import Seldom
+
+PATH = "/api/v1/ping"
+WAIT_MAX_S = 55.0
+INTERVAL_MIN_S, INTERVAL_MAX_S = 0.1, 3600.0
+
+
+class Answer(msgspec.Struct):
+    """A ping's answer, as far as this agent reads it."""
+
+    ping_interval_s: float
+    commands: Sequence[Command] = ()
+
+
+class Pinger:
+    """Pings until told to stop. `run` is a thread's work."""
+
+    def __init__(self, config: AgentConfig, instance: UUID, client: Client, outage: Outage) -> None:
+        self._config = config
+        self._client = client
+        self._retry = Retry("ping", config, outage)
+        self._commander = Commander()
+        self._seldom = Seldom()
+        self._stopping = Event()
+        self._interval_s: float | None = None
+        self._unreported: list[Finished] = []
+        self._about_us = {
+            "node": config.node,
+            "instance": str(instance),
+            "agent": {"version": VERSION, "os": _system_name()},
+            "labels": dict(config.labels),
+        }
+
+    def stop(self) -> None:
+        """End now; a ping under way is given up."""
+        self._stopping.set()
+        self._client.abort()
+
+    def run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                pause_s = self._ping()
+            except Exception as error:  # the edge of this thread: it must go on, or the node looks dead
+                self._seldom.warn(repr(error), f"a ping failed: {error!r}")
+                pause_s = self._config.back_off_s
+            self._stopping.wait(pause_s)
+        self._client.close()
+
+    def _ping(self) -> float:
+        """Ping once and do what the answer asks; the seconds to wait before the next ping."""
+        started_s = time.monotonic()
+        # The first ping is answered at once: it makes the node known and says how often to ping.
+        wait_s = 0.0 if self._interval_s is None else min(self._interval_s, WAIT_MAX_S)
+        reported = list(self._unreported)
+        try:
+            reply = self._client.post(
+                PATH,
+                msgspec.json.encode(self._body(wait_s, reported)),
+                {"Content-Type": "application/json"},
+                wait_s + self._config.timeout_s,
+            )
+        except Unreachable as error:
+            return 0 if self._stopping.is_set() else self._retry.unreachable(error)
+        if reply.status != 200:
+            return self._retry.refused(reply, time.time())
+        answer = _read(reply)
+        if answer is None:
+            return self._retry.misunderstood(reply)
+        self._retry.succeeded()
+        self._unreported = [self._commander.carry_out(command) for command in answer.commands]
+        self._interval_s = min(max(answer.ping_interval_s, INTERVAL_MIN_S), INTERVAL_MAX_S)
+        if wait_s == 0 or self._unreported:
+            return 0
+        # A server that cannot hold a ping answers early; it must not be asked in a circle.
+        return max(0.0, started_s + wait_s - time.monotonic())
+
+    def _body(self, wait_s: float, reported: Sequence[Finished]) -> dict[str, object]:
+        body: dict[str, object] = {**self._about_us, "sent_at": time.time(), "wait": wait_s, "finished": reported}
+        return body if self._interval_s is None else {**body, "ping_interval_s": self._interval_s}
+
+
+def _read(reply: Reply) -> Answer | None:
+    with suppress(msgspec.DecodeError):
+        return msgspec.json.decode(reply.body, type=Answer)
+    return None
+
+
+def _system_name() -> str:
+    with suppress(OSError):
+        return platform.freedesktop_os_release()["PRETTY_NAME"]
+    return f"{platform.system()} {platform.release()}"
