@@ -66,6 +66,11 @@ def fold_all(row: Row | None, events: Iterable[Event]) -> Row | None:
     return row
 
 
+def kind_of(stream: str) -> str:
+    """What a stream is of: `membership/a/b` → membership."""
+    return stream.partition("/")[0]
+
+
 def key_of(stream: str) -> list[str]:
     """The parts of a stream's name after its kind: `membership/a/b` → [a, b]."""
     return stream.split("/")[1:]

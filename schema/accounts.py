@@ -1,0 +1,132 @@
+"""Accounts: who owns nodes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import uuid4
+
+from sqlalchemy import Connection, Engine, Select, select
+
+from domain.accounts import Role, clean_name
+from domain.errors import NotFound
+from domain.events import SYSTEM, NewEvent
+from domain.ids import AccountId, UserId
+from domain.keys import Scope
+from schema import api_keys, events, memberships, users
+from schema.api_keys import NewKey
+from schema.control import tables
+from schema.control.engine import reading
+from schema.control.tables import accounts
+from schema.users import UserRow
+
+FIRST_OWNER = "owner@localhost"
+FIRST_ACCOUNT = "home"
+
+
+@dataclass(frozen=True, slots=True)
+class AccountRow:
+    """One account as it is now."""
+
+    id: AccountId
+    name: str
+    created_at: datetime
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class First:
+    """What the very first start has made; the key's secret is shown now or never."""
+
+    user_id: UserId
+    account_id: AccountId
+    key: NewKey
+
+
+def create(engine: Engine, name: str, owner_email: str | None, now: datetime, *, actor: str = SYSTEM) -> AccountRow:
+    """A new account, and its owner, made too when no user has this address; names need not be unique."""
+    return events.retrying(engine, lambda conn: _create(conn, name, owner_email, now, actor))
+
+
+def find(engine: Engine, account_id: AccountId) -> AccountRow | None:
+    """The account with this id."""
+    with reading(engine) as conn:
+        return _find(conn, account_id)
+
+
+def named(engine: Engine, name: str) -> Sequence[AccountRow]:
+    """Accounts of exactly this name, oldest first."""
+    return _list(engine, select(accounts).where(accounts.c.name == clean_name(name)))
+
+
+def list_all(engine: Engine) -> Sequence[AccountRow]:
+    """Every account, oldest first."""
+    return _list(engine, select(accounts))
+
+
+def list_of(engine: Engine, user_id: UserId) -> Sequence[AccountRow]:
+    """The accounts a user belongs to, oldest first."""
+    return _list(engine, select(accounts).join(tables.memberships).where(tables.memberships.c.user_id == user_id))
+
+
+def rename(engine: Engine, account_id: AccountId, name: str, now: datetime, *, actor: str) -> AccountRow:
+    """The account under its new name. Raises NotFound, InvalidBody."""
+    return events.retrying(engine, lambda conn: _rename(conn, account_id, clean_name(name), now, actor))
+
+
+def ensure_first(engine: Engine, now: datetime) -> First | None:
+    """On an empty database make a user, an account and a key for it; None when there is an account already.
+
+    Of several processes that start together one gets the key, the others None.
+    """
+    return events.retrying(engine, lambda conn: _ensure_first(conn, now))
+
+
+def first_owner(engine: Engine) -> UserRow | None:
+    """The oldest owner of the oldest account: for whom `metrist up` prints its sign-in link."""
+    members = tables.memberships
+    owners = select(tables.users).join(members).join(accounts).where(members.c.role == Role.OWNER.value)
+    oldest = owners.order_by(accounts.c.created_at, accounts.c.id, members.c.granted_at, members.c.user_id).limit(1)
+    with reading(engine) as conn:
+        found = conn.execute(oldest).mappings().one_or_none()
+        return UserRow(**found) if found else None
+
+
+def _create(conn: Connection, name: str, owner_email: str | None, now: datetime, actor: str) -> AccountRow:
+    account = AccountRow(AccountId(uuid4()), clean_name(name), now, version=1)
+    events.append(conn, f"account/{account.id}", 0, [NewEvent("account_created", {"name": account.name}, actor)], now)
+    if owner_email is not None:
+        owner = users.find_or_create(conn, owner_email, now, actor=actor)
+        memberships.grant_in(conn, account.id, owner.id, Role.OWNER, now, actor=actor)
+    return account
+
+
+def _find(conn: Connection, account_id: AccountId) -> AccountRow | None:
+    found = conn.execute(select(accounts).where(accounts.c.id == account_id)).mappings().one_or_none()
+    return AccountRow(**found) if found else None
+
+
+def _list(engine: Engine, query: Select[*tuple[object, ...]]) -> Sequence[AccountRow]:
+    with reading(engine) as conn:
+        found = conn.execute(query.order_by(accounts.c.created_at, accounts.c.id)).mappings()
+        return [AccountRow(**account) for account in found]
+
+
+def _rename(conn: Connection, account_id: AccountId, name: str, now: datetime, actor: str) -> AccountRow:
+    account = _find(conn, account_id)
+    if account is None:
+        raise NotFound("There is no such account")
+    if account.name == name:
+        return account
+    renamed = NewEvent("account_renamed", {"name": name}, actor)
+    version = events.append(conn, f"account/{account_id}", account.version, [renamed], now)
+    return AccountRow(account_id, name, account.created_at, version)
+
+
+def _ensure_first(conn: Connection, now: datetime) -> First | None:
+    events.hold(conn)
+    if conn.scalar(select(accounts.c.id).limit(1)) is not None:
+        return None
+    account = _create(conn, FIRST_ACCOUNT, FIRST_OWNER, now, SYSTEM)
+    owner = users.find_or_create(conn, FIRST_OWNER, now)
+    key = api_keys.create_in(conn, account.id, "first key", frozenset(Scope), now)
+    return First(owner.id, account.id, key)

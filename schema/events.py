@@ -1,0 +1,165 @@
+"""The log of the control plane: append facts, fold them into state in the same transaction, read them back."""
+
+import random
+import time
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any, TypeVar
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Connection, Engine, Table, and_, delete, func, insert, select, text, update
+from sqlalchemy import Row as Record
+
+from domain.errors import Conflict, InvalidBody
+from domain.events import Event, NewEvent, Row, fold_all, key_of, kind_of
+from domain.ids import AccountId
+from schema.control.tables import STATES, events
+
+T = TypeVar("T")
+LOCK = 7_106_771_002
+"""PostgreSQL advisory lock of whoever appends; SQLite's BEGIN IMMEDIATE is one already."""
+TRIES = 8
+
+
+def append(conn: Connection, stream: str, expected_version: int, new: Sequence[NewEvent], now: datetime) -> int:
+    """Record facts of one stream and write the row they fold to; returns the stream's new version.
+
+    expected_version  what the caller has read and decided on; 0 for a stream that does not exist yet
+    Raises Conflict when someone else has written since: the whole transaction must be given up, see `retrying`.
+    """
+    hold(conn)
+    if version_of(conn, stream) != expected_version:
+        raise Conflict(f"The {kind_of(stream)} was changed by someone else at the same time")
+    if not new:
+        return expected_version
+    row = _read_row(conn, stream)
+    recorded = [_record(stream, expected_version + n, event, now) for n, event in enumerate(new, start=1)]
+    folded = fold_all(row, recorded)
+    conn.execute(insert(events), [_values(event, _account_of(stream, folded or row)) for event in recorded])
+    _write_row(conn, stream, row, folded)
+    return expected_version + len(recorded)
+
+
+def hold(conn: Connection) -> None:
+    """Let no one else append until this transaction ends, so that what it reads stays true.
+
+    One writer at a time also makes the order of `seq` the order of commits: who has read up to n has missed nothing
+    below it. The price on PostgreSQL, and why it is paid: docs/adr/0003-control-db.md.
+    """
+    if conn.dialect.name == "postgresql":
+        conn.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
+
+
+def version_of(conn: Connection, stream: str) -> int:
+    """How many events the stream has; 0 for one that does not exist."""
+    return conn.scalar(select(func.max(events.c.version)).where(events.c.stream == stream)) or 0
+
+
+def read(conn: Connection, stream: str) -> list[Event]:
+    """The whole history of one stream, oldest first."""
+    found = conn.execute(select(events).where(events.c.stream == stream).order_by(events.c.version))
+    return [to_event(record) for record in found]
+
+
+def after(conn: Connection, seq: int, limit: int) -> list[Event]:
+    """The next events of the whole log, for whoever follows it: begin with 0, go on from the last one's seq."""
+    found = conn.execute(select(events).where(events.c.seq > seq).order_by(events.c.seq).limit(limit))
+    return [to_event(record) for record in found]
+
+
+def retrying(engine: Engine, work: Callable[[Connection], T]) -> T:
+    """Run `work` in a transaction; again from the start, after a short random wait, each time it loses a race.
+
+    `work` reads what it decides on through its connection. Raises Conflict when it has lost TRIES times.
+    """
+    for attempt in range(TRIES - 1):
+        try:
+            return _once(engine, work)
+        except Conflict:
+            time.sleep(random.uniform(0, 0.005 * 2**attempt))  # noqa: S311
+    return _once(engine, work)
+
+
+def to_event(record: Record[Any]) -> Event:
+    """A row of the events table as an Event."""
+    return Event(
+        stream=record.stream,
+        version=record.version,
+        type=record.type,
+        payload=record.payload,
+        actor=record.actor,
+        at=record.at,
+        seq=record.seq,
+        account_id=record.account_id,
+    )
+
+
+def identity(stream: str) -> tuple[Table, dict[str, Any]]:
+    """The state table of a stream and the primary key of its row."""
+    table = STATES[kind_of(stream)]
+    columns = table.primary_key.columns
+    parts = zip(columns, key_of(stream), strict=True)
+    return table, {column.name: UUID(part) if column.type.python_type is UUID else part for column, part in parts}
+
+
+def _once(engine: Engine, work: Callable[[Connection], T]) -> T:
+    with engine.begin() as conn:
+        return work(conn)
+
+
+def _record(stream: str, version: int, event: NewEvent, now: datetime) -> Event:
+    if _holds_nul(event.payload):
+        raise InvalidBody("Text may not hold the character U+0000")
+    return Event(stream, version, event.type, event.payload, event.actor, now)
+
+
+def _holds_nul(value: Any) -> bool:
+    """PostgreSQL stores no U+0000 and SQLite does: refuse it on both."""
+    match value:
+        case str():
+            return "\x00" in value
+        case dict():
+            return any(_holds_nul(part) for item in value.items() for part in item)
+        case list() | tuple():
+            return any(_holds_nul(part) for part in value)
+        case _:
+            return False
+
+
+def _account_of(stream: str, row: Row | None) -> AccountId | None:
+    """Whose event it is: an account's own, or that of the account that its row names."""
+    if stream.startswith("account/"):
+        return AccountId(UUID(key_of(stream)[0]))
+    return row.get("account_id") if row else None
+
+
+def _values(event: Event, account_id: AccountId | None) -> dict[str, Any]:
+    return {
+        "stream": event.stream,
+        "version": event.version,
+        "type": event.type,
+        "account_id": account_id,
+        "payload": event.payload,
+        "actor": event.actor,
+        "at": event.at,
+    }
+
+
+def _read_row(conn: Connection, stream: str) -> Row | None:
+    table, key = identity(stream)
+    found = conn.execute(select(table).where(_is(table, key))).mappings().one_or_none()
+    return dict(found) if found else None
+
+
+def _write_row(conn: Connection, stream: str, before: Row | None, row: Row | None) -> None:
+    table, key = identity(stream)
+    if row is None:
+        conn.execute(delete(table).where(_is(table, key)))
+    elif before is None:
+        conn.execute(insert(table).values(**row))
+    else:
+        conn.execute(update(table).where(_is(table, key)).values(**row))
+
+
+def _is(table: Table, key: dict[str, Any]) -> ColumnElement[bool]:
+    return and_(*(table.c[name] == value for name, value in key.items()))
