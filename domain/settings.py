@@ -17,7 +17,9 @@ class Settings(BaseSettings):
         SecretStr("http://metrist:metrist@127.0.0.1:8123/default"),
         description="http(s)://user:password@host:port/database of ClickHouse or of `metrist engine`",
     )
-    clickhouse_cluster: str = Field("", description="Cluster name for ON CLUSTER and Replicated tables; empty is one server")
+    clickhouse_cluster: str = Field(
+        "", description="Cluster name for ON CLUSTER and Replicated tables; empty is one server"
+    )
     redis_url: SecretStr = Field(SecretStr("redis://127.0.0.1:6379/0"), description="redis(s)://:password@host:port/db")
     database_url: SecretStr = Field(
         SecretStr("sqlite:///metrist.db"),
@@ -30,20 +32,29 @@ class Settings(BaseSettings):
     public_url: str = Field("", description="Address people and agents use, when it differs from host and port")
 
     # ingest
-    spool_dir: Path = Field(Path("spool"), description="Folder of acknowledged snapshots that are not yet in ClickHouse")
-    spool_max_bytes: int = Field(4_294_967_296, gt=0, description="A fuller spool answers 503 until ClickHouse catches up")
+    spool_dir: Path = Field(
+        Path("spool"), description="Folder of acknowledged snapshots that are not yet in ClickHouse"
+    )
+    spool_max_bytes: int = Field(
+        4_294_967_296, gt=0, description="A fuller spool answers 503 until ClickHouse catches up"
+    )
     ingest_ack: Literal["spooled", "stored"] = Field(
         "spooled", description="When a 2xx is sent: after fdatasync to the spool, or only after the INSERT"
     )
     insert_interval_s: float = Field(1.0, gt=0, description="How often spooled snapshots are inserted, at the latest")
-    insert_max_samples: int = Field(500_000, gt=0, description="A spool segment of this many samples is inserted at once")
+    insert_max_samples: int = Field(
+        500_000, gt=0, description="A spool segment of this many samples is inserted at once"
+    )
     body_max_bytes: int = Field(16_777_216, gt=0, description="Larger bodies get 413, measured after decompression")
+    batch_memory_s: int = Field(21_600, gt=0, description="A batch that is sent again within this time counts once")
     snapshot_future_s: int = Field(600, gt=0, description="Samples further in the future are refused")
 
     # retention
     raw_retention_days: int = Field(30, gt=0, description="How long single samples are kept")
     minute_retention_days: int = Field(400, gt=0, description="How long the 1m rollup is kept")
-    hour_retention_days: int = Field(1_830, gt=0, description="How long the 1h rollup is kept; older samples are refused")
+    hour_retention_days: int = Field(
+        1_830, gt=0, description="How long the 1h rollup is kept; older samples are refused"
+    )
 
     # nodes
     ping_interval_s: int = Field(10, gt=0, description="How often agents are asked to ping")

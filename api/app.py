@@ -1,0 +1,66 @@
+"""The route table and the wiring of one API process."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+import structlog
+from fastapi import FastAPI
+
+from api import health, ping, problems, series, snapshots
+from api.auth import KeyCache
+from api.snapshots import Ingest, Stored
+from dashboards import headers, pages, signin, static
+from domain.settings import Settings
+from domain.snapshots import Admission
+from schema import spool
+from schema.batches import Batches
+from schema.drain import Drain
+from schema.spool import Spool
+from schema.stores import Stores, open_stores
+
+log = structlog.get_logger()
+_DRAIN_STOP_S = 4.0
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The application; its clients are opened when it starts and closed when it ends."""
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        stores = open_stores(settings)
+        app.state.stores = stores
+        app.state.keys = KeyCache(stores.control)
+        async with _ingest(settings, stores) as app.state.ingest, ping.serving(app.state):
+            yield
+        await stores.close()
+
+    app = FastAPI(title="Metrist", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url="/api/v1/openapi.json")
+    app.state.settings = settings
+    for part in (snapshots, ping, series, health, pages, signin, static):
+        app.include_router(part.router)
+    problems.install(app)
+    headers.install(app)
+    return app
+
+
+@contextlib.asynccontextmanager
+async def _ingest(settings: Settings, stores: Stores) -> AsyncIterator[Ingest]:
+    """The spool with its drain; on leaving, what was acknowledged is inserted or stays on disk."""
+    folder = await asyncio.to_thread(spool.claim_folder, settings.spool_dir)
+    source = Spool(folder, max_bytes=settings.spool_max_bytes, segment_samples=settings.insert_max_samples)
+    batches = Batches(stores.redis, settings.batch_memory_s, folder)
+    for segment in source.sealed():
+        batches.recall(await asyncio.to_thread(list, spool.batches(segment)))
+    stored = Stored(asyncio.get_running_loop())
+    drain = Drain(source, stores.clickhouse, settings.insert_interval_s, stored.announce, batches.keep)
+    flushing = asyncio.create_task(batches.flush_forever())
+    drain.start()
+    try:
+        yield Ingest(Admission(), source, batches, stored)
+    finally:
+        await asyncio.to_thread(source.close)
+        await asyncio.to_thread(drain.stop, _DRAIN_STOP_S)
+        flushing.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await flushing

@@ -1,0 +1,114 @@
+"""Who is asking: an API key in the Authorization header, or a signed-in person's cookie."""
+
+import asyncio
+import hashlib
+import time
+from collections import OrderedDict
+from dataclasses import dataclass
+
+import structlog
+from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.requests import Request
+
+from dashboards.signin import viewer_of
+from domain import keys, tokens
+from domain.errors import Forbidden, MissingKey, WrongKey
+from domain.ids import AccountId, KeyId
+from domain.keys import Scope, StoredKey
+from schema import api_keys
+
+log = structlog.get_logger()
+_FRESH_S = 5.0
+_STALE_MAX_S = 3_600.0
+_CACHE_MAX = 100_000
+_WRONG = "the key is unknown or revoked; make one with `metrist key create` and send it as Authorization: Bearer mtr_…"
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """A proven caller: what it may touch and do. `key_id` is None for a person's session."""
+
+    account_id: AccountId
+    key_id: KeyId | None
+    scopes: frozenset[str]
+
+
+@dataclass(slots=True)
+class _Entry:
+    stored: StoredKey | None
+    read_at: float
+
+
+class KeyCache:
+    """Keys by public id, so that proving a key costs no store on the hot path.
+
+    An entry is read again after five seconds, so a revoked key ends at the latest then; while the control DB is away
+    known keys go on for an hour. Unknown ids are remembered too, and the number of entries is bounded.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._entries: OrderedDict[KeyId, _Entry] = OrderedDict()
+        self._reading: dict[KeyId, asyncio.Task[StoredKey | None]] = {}
+
+    async def find(self, key_id: KeyId) -> StoredKey | None:
+        """The stored key of a public id, at most five seconds old."""
+        entry = self._entries.get(key_id)
+        now = time.monotonic()
+        if entry is not None and now - entry.read_at < _FRESH_S:
+            return entry.stored
+        try:
+            return await self._read_once(key_id)
+        except (SQLAlchemyError, OSError):
+            if entry is not None and now - entry.read_at < _STALE_MAX_S:
+                log.warning("key_served_stale", key_id=key_id)
+                return entry.stored
+            raise
+
+    def forget(self, key_id: KeyId) -> None:
+        """Read the key again at its next use."""
+        self._entries.pop(key_id, None)
+
+    async def _read_once(self, key_id: KeyId) -> StoredKey | None:
+        reading = self._reading.get(key_id)
+        if reading is None:
+            reading = asyncio.create_task(asyncio.to_thread(api_keys.find_by_public_id, self._engine, key_id))
+            self._reading[key_id] = reading
+            reading.add_done_callback(lambda _: self._reading.pop(key_id, None))
+        stored = await asyncio.shield(reading)
+        self._entries[key_id] = _Entry(stored, time.monotonic())
+        self._entries.move_to_end(key_id)
+        if len(self._entries) > _CACHE_MAX:
+            self._entries.popitem(last=False)
+        return stored
+
+
+async def authenticate(request: Request, scope: str = Scope.INGEST) -> Principal:
+    """The caller of a request with an API key; raises MissingKey, WrongKey or Forbidden."""
+    header = request.headers.get("authorization", "")
+    kind, _, text = header.partition(" ")
+    if kind.lower() != "bearer" or not text.strip():
+        raise MissingKey("send your API key as the header Authorization: Bearer mtr_…")
+    text = text.strip()
+    key_id = keys.public_id(text)
+    if key_id is None:
+        raise WrongKey("this is not a Metrist API key; one reads mtr_, 16 hex digits, _ and 43 more characters")
+    cache: KeyCache = request.app.state.keys
+    stored = await cache.find(key_id)
+    if stored is None:
+        hashlib.sha256(text.encode()).digest()  # as long as for a known id
+        raise WrongKey(_WRONG)
+    if not tokens.matches(text, stored.secret_hash) or stored.revoked_at is not None:
+        raise WrongKey(_WRONG)
+    if scope not in stored.scopes:
+        raise Forbidden(f"this key has not the scope {scope}; make one with `metrist key create --scope {scope}`")
+    return Principal(stored.account_id, stored.id, frozenset(stored.scopes))
+
+
+async def authenticate_reader(request: Request) -> Principal:
+    """The caller of a request that only reads: a key with scope read, or a signed-in person's cookie."""
+    if "authorization" in request.headers:
+        return await authenticate(request, Scope.READ)
+    viewer = await asyncio.to_thread(viewer_of, request)
+    return Principal(viewer.account_id, None, frozenset({Scope.READ}))

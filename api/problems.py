@@ -1,0 +1,105 @@
+"""Errors → application/problem+json (RFC 9457). The only place that knows status codes of failures."""
+
+import http
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+import structlog
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from redis.exceptions import RedisError
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from dashboards import pages
+from domain.errors import InvalidQuery, MetristError, NotFound, NotSignedIn, StoreUnavailable, WrongMethod
+from schema.clickhouse_client import ClickHouseError
+
+log = structlog.get_logger()
+PROBLEM = "application/problem+json"
+DOCS = "/docs/problems#"
+
+
+def install(app: FastAPI) -> None:
+    """Send every failure down the same road."""
+    app.add_exception_handler(MetristError, _on_error)
+    app.add_exception_handler(HTTPException, _on_http)
+    app.add_exception_handler(RequestValidationError, _on_validation)
+    for store_error in (RedisError, SQLAlchemyError, ClickHouseError):
+        app.add_exception_handler(store_error, _on_store)
+    app.add_exception_handler(Exception, _on_bug)
+
+
+def respond(request: Request, error: MetristError) -> Response:
+    """The response of an error: a page for a browser's visit, a problem for programs."""
+    if _wants_page(request):
+        if isinstance(error, NotSignedIn):
+            return Response(status_code=303, headers={"Location": "/sign-in"})
+        return pages.render_problem(request, error.status, error.title, error.detail)
+    body: dict[str, Any] = {
+        "type": f"{DOCS}{error.slug}",
+        "title": error.title,
+        "status": error.status,
+        "detail": error.detail,
+        "instance": request.url.path,
+        **error.extra,
+    }
+    if error.errors:
+        body["errors"] = error.errors
+    return Response(msgspec.json.encode(body), error.status, _headers(error), media_type=PROBLEM)
+
+
+def _headers(error: MetristError) -> Mapping[str, str]:
+    headers = dict(error.headers)
+    if error.status == 401:
+        headers.setdefault("WWW-Authenticate", 'Bearer realm="metrist"')
+    if error.status in (429, 503, 507):
+        headers.setdefault("Retry-After", "5")
+    return headers
+
+
+def _wants_page(request: Request) -> bool:
+    return "text/html" in request.headers.get("accept", "") and not request.url.path.startswith("/api/")
+
+
+async def _on_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, MetristError)
+    if error.status >= 500:
+        log.warning("request_failed", path=request.url.path, problem=error.slug, detail=error.detail)
+    return respond(request, error)
+
+
+async def _on_http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    if error.status_code == 405:
+        allowed = (error.headers or {}).get("Allow", "")
+        hint = f"; it takes {allowed}" if allowed else ""
+        problem: MetristError = WrongMethod(f"{request.method} does not work here{hint}", headers=error.headers)
+    elif error.status_code == 404:
+        problem = NotFound(f"{request.url.path} does not exist")
+    else:
+        problem = MetristError(str(error.detail) or http.HTTPStatus(error.status_code).phrase)
+    return respond(request, problem)
+
+
+async def _on_validation(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    errors = [
+        {"field": ".".join(str(part) for part in found["loc"][1:]) or str(found["loc"][0]), "detail": found["msg"]}
+        for found in error.errors()
+    ]
+    detail = "; ".join(f"{entry['field']}: {entry['detail']}" for entry in errors)
+    return respond(request, InvalidQuery(detail, errors=errors))
+
+
+async def _on_store(request: Request, error: Exception) -> Response:
+    log.warning("store_failed", path=request.url.path, error=type(error).__name__, exc_info=error)
+    return respond(request, StoreUnavailable("a store is not reachable just now; try again in a few seconds"))
+
+
+async def _on_bug(request: Request, error: Exception) -> Response:
+    log.error("request_crashed", path=request.url.path, error=type(error).__name__, exc_info=error)
+    return respond(request, MetristError("the error has been logged; try again, and tell the operator if it stays"))

@@ -1,0 +1,105 @@
+"""GET /api/v1/series and /api/v1/metrics: the data behind every graph, for programs too."""
+
+import asyncio
+import time
+from typing import Annotated, Any
+
+import msgspec
+from fastapi import APIRouter, Query
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api.auth import authenticate_reader
+from domain import series as planning
+from domain.errors import InvalidQuery
+from domain.series import Across, Aggregation, Plan, Retention, Selector, Window
+from domain.settings import Settings
+from schema import series
+
+router = APIRouter()
+_DAY_S = 86_400
+_NAMES_MAX = 200
+
+Names = Annotated[list[str] | None, Query(max_length=_NAMES_MAX)]
+
+
+@router.get("/api/v1/series")
+async def get_series(
+    request: Request,
+    metric: Names = None,
+    node: Names = None,
+    match: Names = None,
+    since: Annotated[str, Query(alias="from")] = "now-1h",
+    until: Annotated[str, Query(alias="to")] = "now",
+    points: int = planning.POINTS_DEFAULT,
+    step: int | None = None,
+    agg: Aggregation = "avg",
+    across: Across = "none",
+) -> Response:
+    """Buckets of every selected series, with the tier that answered and the rows it read."""
+    principal = await authenticate_reader(request)
+    began = time.perf_counter()
+    if not metric:
+        raise InvalidQuery("name at least one `metric`; `*` matches any text, as in cpu.*")
+    selector = Selector(metric, node or (), _labels(match or ()))
+    now_s = time.time()
+    window = Window(planning.instant(since, now_s), planning.instant(until, now_s))
+    plan = planning.plan(window, points, retention(request.app.state.settings), now_s, step)
+    read = await asyncio.to_thread(
+        series.read, request.app.state.stores.clickhouse, principal.account_id, selector, plan, agg, across
+    )
+    return _json({**_told(plan), **_cost(read, began), "agg": agg, "series": [_line(one, agg) for one in read.series]})
+
+
+@router.get("/api/v1/metrics")
+async def get_metrics(request: Request, node: Names = None, metric: Names = None) -> Response:
+    """The series that there are, with their latest values: what a node's page is built from."""
+    principal = await authenticate_reader(request)
+    settings: Settings = request.app.state.settings
+    seen_since_s = time.time() - settings.hour_retention_days * _DAY_S
+    found = await asyncio.to_thread(
+        series.list_series,
+        request.app.state.stores.clickhouse,
+        principal.account_id,
+        Selector(metric or (), node or ()),
+        seen_since_s,
+    )
+    return _json({"series": found})
+
+
+def retention(settings: Settings) -> Retention:
+    """How long each tier is kept, from the settings."""
+    return Retention(
+        settings.raw_retention_days * _DAY_S,
+        settings.minute_retention_days * _DAY_S,
+        settings.hour_retention_days * _DAY_S,
+    )
+
+
+def _labels(matches: list[str] | tuple[()]) -> dict[str, str]:
+    pairs = [text.partition("=") for text in matches]
+    for key, equals, _ in pairs:
+        if not key or not equals:
+            raise InvalidQuery("`match` must be key=value, as in match=device=sda1")
+    return {key: value for key, _, value in pairs}
+
+
+def _told(plan: Plan) -> dict[str, Any]:
+    return {"resolution": plan.resolution.name, "step_s": plan.step_s, "from_s": plan.from_s, "to_s": plan.to_s}
+
+
+def _cost(read: series.Read, began: float) -> dict[str, Any]:
+    return {
+        "rows_read": read.rows_read,
+        "engine_ms": round(read.engine_s * 1000, 1),
+        "took_ms": round((time.perf_counter() - began) * 1000, 1),
+    }
+
+
+def _line(one: series.Series, agg: Aggregation) -> dict[str, Any]:
+    line = {"metric": one.metric, "node": one.node, "labels": one.labels, "ts": one.ts, agg: one.main}
+    return {**line, "min": one.minimum, "max": one.maximum}
+
+
+def _json(reply: dict[str, Any]) -> Response:
+    return Response(msgspec.json.encode(reply), media_type="application/json", headers={"Cache-Control": "no-store"})

@@ -1,0 +1,167 @@
+"""Which batches have been stored: what makes a resend count once, across API processes and restarts.
+
+A batch is claimed in Redis before it is spooled and marked stored after; a claim left by a dead process lapses by
+itself. What a process itself has stored it also knows without Redis. While Redis is away the ids of inserted segments
+are kept as files in the spool, so that nothing is forgotten by a crash either (ADR 0004).
+"""
+
+import asyncio
+import contextlib
+import os
+from collections import OrderedDict
+from collections.abc import Iterable
+from hashlib import blake2b
+from pathlib import Path
+
+import redis.asyncio
+import structlog
+from redis.exceptions import RedisError
+
+from domain.errors import Overloaded
+from schema import keys
+
+log = structlog.get_logger()
+CLAIM_S = 30
+_LOCAL_MAX = 200_000
+_FLUSH_MANY = 1_000
+_RETRY_S = 1.0
+_IDS_SUFFIX = ".batches"
+_STORED = b"s"
+_PENDING = b"p"
+
+
+def name_for(account_id: str, body: bytes) -> str:
+    """A batch id for a body that brought none: equal bodies of an account have equal names."""
+    return "body-" + blake2b(body, digest_size=16, key=account_id.encode()[:64]).hexdigest()
+
+
+class Batches:
+    """Claims and remembers batch ids; used from one event loop."""
+
+    def __init__(self, client: redis.asyncio.Redis, memory_s: int, folder: Path) -> None:
+        self._redis = client
+        self._memory_s = memory_s
+        self._folder = folder
+        self._stored: OrderedDict[str, None] = OrderedDict()
+        self._pending: dict[str, asyncio.Future[bool]] = {}
+        self._unsettled: dict[str, None] = {}
+        self._wake = asyncio.Event()
+        self._files = list(folder.glob(f"*{_IDS_SUFFIX}"))
+        for file in self._files:
+            self._recall(file.read_text().split())
+
+    def recall(self, found: Iterable[tuple[str, str]]) -> None:
+        """Take over the (account, batch) pairs of segments that were on disk at the start."""
+        self._recall(keys.batch(account, batch) for account, batch in found)
+
+    async def claim(self, account: str, batch: str) -> bool:
+        """True when the batch is new and now ours to store, False when it has been stored before.
+
+        Raises Overloaded while another process is storing it.
+        """
+        key = keys.batch(account, batch)
+        while True:
+            if key in self._stored:
+                return False
+            pending = self._pending.get(key)
+            if pending is None:
+                break
+            await asyncio.wait([pending], timeout=CLAIM_S)
+        self._pending[key] = asyncio.get_running_loop().create_future()
+        try:
+            found = await self._claim_in_redis(key)
+        except BaseException:
+            self._finish(key)
+            raise
+        if found is None:
+            return True
+        self._finish(key)
+        if found == _STORED:
+            self._remember(key)
+            return False
+        raise Overloaded("this batch is being stored by another process; send it again", headers={"Retry-After": "2"})
+
+    def settle(self, account: str, batch: str) -> None:
+        """The claimed batch is on disk; Redis is told soon after."""
+        key = keys.batch(account, batch)
+        self._remember(key)
+        self._finish(key)
+        self._unsettled[key] = None
+        self._wake.set()
+
+    async def release(self, account: str, batch: str) -> None:
+        """The claimed batch could not be stored; a resend may try again."""
+        key = keys.batch(account, batch)
+        self._finish(key)
+        with contextlib.suppress(RedisError, OSError):
+            await self._redis.delete(key)
+
+    def keep(self, token: str, found: Iterable[tuple[str, str]]) -> None:
+        """Called from the drain before a segment is removed: write down the ids that Redis may not have.
+
+        Costs nothing while Redis keeps up.
+        """
+        if not self._unsettled:
+            return
+        ids = [keys.batch(account, batch) for account, batch in found]
+        path = self._folder / f"{token}{_IDS_SUFFIX}"
+        with path.open("w") as file:
+            file.write("\n".join(ids))
+            file.flush()
+            os.fsync(file.fileno())
+        self._files.append(path)
+
+    async def flush_forever(self) -> None:
+        """Tell Redis what has been stored, a pipeline at a time, until cancelled."""
+        while True:
+            await self._wake.wait()
+            try:
+                await self._flush()
+            except (RedisError, OSError) as error:
+                log.warning("batches_wait_for_redis", count=len(self._unsettled), error=type(error).__name__)
+                await asyncio.sleep(_RETRY_S)
+
+    async def _flush(self) -> None:
+        while self._unsettled:
+            files = list(self._files)
+            some = list(self._unsettled)[:_FLUSH_MANY]
+            pipe = self._redis.pipeline(transaction=False)
+            for key in some:
+                pipe.set(key, _STORED, ex=self._memory_s)
+            await pipe.execute()
+            for key in some:
+                self._unsettled.pop(key, None)
+            if not self._unsettled:
+                self._drop(files)
+        self._wake.clear()
+
+    async def _claim_in_redis(self, key: str) -> bytes | None:
+        """What Redis held before our claim; None when nothing, or when Redis is away."""
+        try:
+            found: bytes | None = await self._redis.set(key, _PENDING, nx=True, get=True, ex=CLAIM_S)
+        except (RedisError, OSError):
+            return None
+        return found
+
+    def _recall(self, found: Iterable[str]) -> None:
+        for key in found:
+            self._remember(key)
+            self._unsettled[key] = None
+        if self._unsettled:
+            self._wake.set()
+
+    def _remember(self, key: str) -> None:
+        self._stored[key] = None
+        self._stored.move_to_end(key)
+        if len(self._stored) > _LOCAL_MAX:
+            self._stored.popitem(last=False)
+
+    def _finish(self, key: str) -> None:
+        pending = self._pending.pop(key, None)
+        if pending is not None and not pending.done():
+            pending.set_result(True)
+
+    def _drop(self, files: Iterable[Path]) -> None:
+        for file in files:
+            file.unlink(missing_ok=True)
+            self._files.remove(file)

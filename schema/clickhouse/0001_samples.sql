@@ -1,0 +1,30 @@
+-- Single samples, as nodes reported them.
+--
+-- ORDER BY: an account's reads name a metric, then nodes, then labels, then a time range; columns that stay the same
+-- over long runs cost nearly nothing on disk, and a series lies together. `labelset` is the canonical text of the
+-- labels (`device="sda1",mount="/"`); `labels` unpacks it for analysts, so that labels['device'] just works.
+-- PARTITION BY week: retention drops whole weeks of parts, and a long back-fill touches few partitions.
+-- non_replicated_deduplication_window: a segment that is inserted again under its token adds nothing (ADR 0004).
+-- Retention is set from METRIST_RAW_RETENTION_DAYS by `metrist migrate`.
+-- Costs nothing on a full table: it is the first migration.
+CREATE TABLE IF NOT EXISTS samples
+(
+    -- series
+    account  UUID                     CODEC(ZSTD(1)),
+    metric   LowCardinality(String)   CODEC(ZSTD(1)),
+    node     LowCardinality(String)   CODEC(ZSTD(1)),
+    labelset LowCardinality(String)   CODEC(ZSTD(1)),
+    -- sample
+    ts       DateTime64(3, 'UTC')     CODEC(DoubleDelta, ZSTD(1)),
+    value    Float64                  CODEC(ALP, ZSTD(1)),
+    -- for analysts
+    labels   Map(String, String)      ALIAS extractKeyValuePairsWithEscaping(labelset, '=', ',', '"')
+)
+ENGINE = MergeTree
+PARTITION BY toMonday(ts)
+ORDER BY (account, metric, node, labelset, ts)
+SETTINGS
+    non_replicated_deduplication_window = 10000,
+    fsync_after_insert = 1,
+    fsync_part_directory = 1,
+    ttl_only_drop_parts = 1;

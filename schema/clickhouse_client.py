@@ -1,0 +1,98 @@
+"""The ClickHouse client, opened on first use, so that a process starts and spools while ClickHouse is away."""
+
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import clickhouse_connect
+from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError, OperationalError
+from clickhouse_connect.driver.httputil import get_pool_manager
+
+from domain.errors import StoreUnavailable
+
+_CONNECT_TIMEOUT_S = 5
+_POOL_SIZE = 16
+
+
+class ClickHouse:
+    """clickhouse-connect in threads: one HTTP pool, no session, so that calls run side by side.
+
+    Every method raises StoreUnavailable when ClickHouse does not answer, DatabaseError when it refuses.
+    """
+
+    def __init__(self, url: str, *, timeout_s: float = 30) -> None:
+        parts = urlsplit(url)
+        self._arguments: dict[str, Any] = {
+            "host": parts.hostname or "127.0.0.1",
+            "port": parts.port or (8443 if parts.scheme == "https" else 8123),
+            "secure": parts.scheme == "https",
+            "username": unquote(parts.username or "default"),
+            "password": unquote(parts.password or ""),
+            "connect_timeout": _CONNECT_TIMEOUT_S,
+            "send_receive_timeout": timeout_s,
+            "autogenerate_session_id": False,
+            "query_limit": 0,
+            "compress": False,
+        }
+        self.database = parts.path.strip("/") or "default"
+        self._opening = threading.Lock()
+        self._client: Client | None = None
+
+    def query(self, sql: str, parameters: Mapping[str, Any] | None = None, **options: Any) -> Any:
+        """Rows of a question, as clickhouse-connect's QueryResult."""
+        return self._call("query", sql, parameters=dict(parameters or {}), **options)
+
+    def raw_query(self, sql: str, parameters: Mapping[str, Any] | None = None, **options: Any) -> bytes:
+        """The answer's bytes in the FORMAT that the SQL names."""
+        return bytes(self._call("raw_query", sql, parameters=dict(parameters or {}), **options))
+
+    def command(self, sql: str, **options: Any) -> str | int | Sequence[str]:
+        """Run a statement that gives back nothing, or one value."""
+        answer: str | int | Sequence[str] = self._call("command", sql, **options)
+        return answer
+
+    def raw_insert(self, table: str, body: bytes, *, fmt: str, settings: Mapping[str, Any]) -> int:
+        """INSERT a body in a format; returns the rows written as the server counts them."""
+        summary = self._call("raw_insert", table, insert_block=body, fmt=fmt, settings=dict(settings))
+        return int(summary.written_rows)
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        with self._opening:
+            if self._client is not None:
+                self._client.close()
+                self._client = None
+
+    def _call(self, method: str, *args: Any, **options: Any) -> Any:
+        try:
+            return getattr(self._open(), method)(*args, **options)
+        except OperationalError as error:
+            raise StoreUnavailable(
+                "ClickHouse does not answer just now; try again", headers={"Retry-After": "2"}
+            ) from error
+
+    def _open(self) -> Client:
+        client = self._client
+        if client is not None:
+            return client
+        with self._opening:
+            if self._client is None:
+                pool = get_pool_manager(maxsize=_POOL_SIZE, num_pools=1)
+                try:
+                    client = clickhouse_connect.get_client(pool_mgr=pool, database=self.database, **self._arguments)
+                except DatabaseError as error:
+                    if "UNKNOWN_DATABASE" not in str(error):
+                        raise
+                    client = self._create_database(pool)
+                self._client = client
+            return self._client
+
+    def _create_database(self, pool: Any) -> Client:
+        first = clickhouse_connect.get_client(pool_mgr=pool, database="default", **self._arguments)
+        first.command("CREATE DATABASE IF NOT EXISTS {database:Identifier}", parameters={"database": self.database})
+        return clickhouse_connect.get_client(pool_mgr=pool, database=self.database, **self._arguments)
+
+
+__all__ = ["ClickHouse", "ClickHouseError", "DatabaseError"]

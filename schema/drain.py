@@ -1,0 +1,119 @@
+"""Carries sealed spool segments into ClickHouse, oldest first, one INSERT each, until told to stop."""
+
+import random
+import threading
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import structlog
+
+from domain.errors import StoreUnavailable
+from schema import samples, spool
+from schema.clickhouse_client import ClickHouse, DatabaseError
+from schema.spool import Segment, Spool
+
+log = structlog.get_logger()
+_BACKOFF_MAX_S = 15.0
+_BAD_DATA = ("CANNOT_PARSE", "INCORRECT_DATA", "TYPE_MISMATCH", "CANNOT_READ", "TOO_LARGE_ARRAY_SIZE")
+
+
+class Drain:
+    """One thread.
+
+    on_stored   called with the segment's token after its INSERT
+    keep        called with the token and its (account, batch) pairs before the segment is removed
+    """
+
+    def __init__(
+        self,
+        source: Spool,
+        clickhouse: ClickHouse,
+        interval_s: float,
+        on_stored: Callable[[str], None],
+        keep: Callable[[str, Iterable[tuple[str, str]]], None],
+    ) -> None:
+        self._spool = source
+        self._clickhouse = clickhouse
+        self._interval_s = interval_s
+        self._on_stored = on_stored
+        self._keep = keep
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="spool-drain", daemon=True)
+        self.stored_samples = 0
+        self.last_stored_at: float | None = None
+
+    def start(self) -> None:
+        """Begin to drain."""
+        self._thread.start()
+
+    def stop(self, timeout_s: float) -> None:
+        """Insert what is sealed while the time lasts, then end; what is left stays on disk."""
+        self._stopping.set()
+        self._thread.join(timeout_s)
+
+    def _run(self) -> None:
+        failures = 0
+        sealed_at = time.monotonic()
+        while True:
+            is_last = self._stopping.is_set()
+            since = time.monotonic() - sealed_at
+            if not self._spool.sealed() and since < self._interval_s and not is_last:
+                self._spool.wait_sealed(self._interval_s - since)
+            if time.monotonic() - sealed_at >= self._interval_s:
+                self._spool.seal()
+                sealed_at = time.monotonic()
+                self._spool.wait_sealed(0.05)
+            failures = 0 if self._insert_sealed() else failures + 1
+            if is_last:
+                return
+            if failures:
+                self._stopping.wait(random.uniform(0.2, min(_BACKOFF_MAX_S, 0.5 * 2**failures)))  # noqa: S311
+
+    def _insert_sealed(self) -> bool:
+        """Insert each sealed segment; False when ClickHouse could not take one."""
+        for segment in self._spool.sealed():
+            try:
+                self._insert(segment)
+            except StoreUnavailable as error:
+                log.warning("segment_waits", segment=segment.token, reason=error.detail)
+                return False
+            except DatabaseError as error:
+                if not any(code in str(error) for code in _BAD_DATA):
+                    log.warning("segment_waits", segment=segment.token, reason=str(error)[:300])
+                    return False
+                self._set_aside(segment, error)
+        return True
+
+    def _insert(self, segment: Segment) -> None:
+        began = time.monotonic()
+        samples.insert(self._clickhouse, segment.path.read_bytes(), segment.token)
+        self._done(segment)
+        took_ms = round((time.monotonic() - began) * 1000)
+        log.debug("segment_stored", segment=segment.token, samples=segment.samples, took_ms=took_ms)
+
+    def _set_aside(self, segment: Segment, error: DatabaseError) -> None:
+        """One bad line must not hold up the rest: insert line by line, and keep what is refused for a person."""
+        log.error("segment_refused", segment=segment.token, error=str(error)[:500])
+        refused = []
+        for number, line in enumerate(segment.path.read_bytes().splitlines(keepends=True)):
+            try:
+                samples.insert(self._clickhouse, line, f"{segment.token}-{number}")
+            except DatabaseError as bad:
+                log.error("batch_refused", segment=segment.token, line=number, error=str(bad)[:500])
+                refused.append(line)
+        if refused:
+            _write_lines(self._spool.folder / "refused" / segment.path.name, refused)
+        self._done(segment)
+
+    def _done(self, segment: Segment) -> None:
+        self._keep(segment.token, spool.batches(segment))
+        self._spool.remove(segment)
+        self.stored_samples += segment.samples
+        self.last_stored_at = time.time()
+        self._on_stored(segment.token)
+
+
+def _write_lines(path: Path, lines: list[bytes]) -> None:
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(b"".join(lines))

@@ -1,0 +1,22 @@
+-- Every series of an account, or of some nodes, with its latest value.
+SELECT
+    metric,
+    node,
+    labelset,
+    toUnixTimestamp64Milli(max(s.last_ts)) / 1000 AS last_ts,
+    argMaxMerge(s.last)                           AS last
+FROM series AS s
+WHERE account = {account:UUID}
+  AND /*metrics*/
+  AND /*nodes*/
+GROUP BY
+    metric,
+    node,
+    labelset
+HAVING max(s.last_ts) >= toDateTime64({seen_since_s:UInt32}, 3, 'UTC')
+ORDER BY
+    metric,
+    node,
+    labelset
+LIMIT {series_max:UInt32}
+FORMAT JSONCompact

@@ -1,0 +1,215 @@
+"""Reads series: buckets over a window, the list of series, sparklines. Every question binds the account."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from importlib.resources import files
+from typing import Any
+
+import msgspec
+
+from domain.errors import InvalidQuery, StoreUnavailable
+from domain.ids import AccountId
+from domain.series import ACROSS, SERIES_MAX, Across, Aggregation, Plan, Selector
+from domain.series_key import labelset, parse_labelset
+from schema.clickhouse_client import ClickHouse, DatabaseError
+
+_READ_SETTINGS = {
+    "max_execution_time": 20,
+    "output_format_json_quote_64bit_integers": 0,
+    "output_format_json_quote_denormals": 0,
+}
+_TOO_LONG = ("TIMEOUT_EXCEEDED", "MEMORY_LIMIT_EXCEEDED", "TOO_SLOW")
+
+_MAIN_OF_SAMPLES: Mapping[Aggregation, str] = {
+    "avg": "avg(value)",
+    "min": "min(value)",
+    "max": "max(value)",
+    "sum": "sum(value)",
+    "last": "argMax(value, samples.ts)",
+    "count": "toFloat64(count())",
+}
+_MAIN_OF_ROLLUP: Mapping[Aggregation, str] = {
+    "avg": "sum(r.sum) / sum(r.count)",
+    "min": "min(r.min)",
+    "max": "max(r.max)",
+    "sum": "sum(r.sum)",
+    "last": "argMaxMerge(r.last)",
+    "count": "toFloat64(sum(r.count))",
+}
+
+
+class _Statistics(msgspec.Struct):
+    elapsed: float
+    rows_read: int
+
+
+class _BucketAnswer(msgspec.Struct):
+    data: list[tuple[str, str, str, msgspec.Raw, msgspec.Raw, msgspec.Raw, msgspec.Raw]]
+    statistics: _Statistics
+
+
+class _ListAnswer(msgspec.Struct):
+    data: list[tuple[str, str, str, float, float | None]]
+
+
+@dataclass(frozen=True)
+class Series:
+    """One series' buckets, as JSON arrays of equal length: `ts` Unix seconds ascending, empty buckets left out.
+
+    minimum and maximum are those of the samples in the bucket, whatever `main` is.
+    """
+
+    metric: str
+    node: str
+    labels: dict[str, str]
+    ts: msgspec.Raw
+    main: msgspec.Raw
+    minimum: msgspec.Raw
+    maximum: msgspec.Raw
+
+
+@dataclass(frozen=True)
+class Read:
+    """What a question gave: the series, and what it cost."""
+
+    series: list[Series]
+    rows_read: int
+    engine_s: float
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A series that exists: its latest value and that value's time in Unix seconds."""
+
+    metric: str
+    node: str
+    labels: dict[str, str]
+    last_ts: float
+    last: float | None
+
+
+def read(
+    clickhouse: ClickHouse,
+    account_id: AccountId,
+    selector: Selector,
+    plan: Plan,
+    aggregation: Aggregation = "avg",
+    across: Across = "none",
+) -> Read:
+    """Buckets of every selected series over the plan's window.
+
+    Raises StoreUnavailable when ClickHouse is away, InvalidQuery when the question is too expensive.
+    """
+    if plan.resolution.width_s:
+        buckets = _sql("buckets_rollup").replace("/*table*/", plan.resolution.table)
+        buckets = buckets.replace("/*main*/", _MAIN_OF_ROLLUP[aggregation])
+    else:
+        buckets = _sql("buckets_raw").replace("/*main*/", _MAIN_OF_SAMPLES[aggregation])
+    if across != "none":
+        assert across in ACROSS
+        buckets = _sql("buckets_across").replace("/*across*/", across).replace("/*buckets*/", buckets)
+    parameters: dict[str, Any] = {
+        "account": account_id,
+        "step_s": plan.step_s,
+        "from_s": max(0, plan.from_s),
+        "to_s": max(0, plan.to_s),
+        "series_max": SERIES_MAX,
+    }
+    sql = _sql("series").replace("/*buckets*/", _select(buckets, selector, parameters))
+    answer = msgspec.json.decode(_ask(clickhouse, sql, parameters), type=_BucketAnswer)
+    found = [Series(row[0], row[1], labels_of(row[2]), *row[3:]) for row in answer.data]
+    return Read(found, answer.statistics.rows_read, answer.statistics.elapsed)
+
+
+def list_series(clickhouse: ClickHouse, account_id: AccountId, selector: Selector, seen_since_s: float) -> list[Listed]:
+    """The series that had a sample since `seen_since_s` (Unix seconds), by metric, node and labels."""
+    parameters: dict[str, Any] = {
+        "account": account_id,
+        "seen_since_s": max(0, int(seen_since_s)),
+        "series_max": SERIES_MAX,
+    }
+    sql = _select(_sql("series_list"), selector, parameters)
+    answer = msgspec.json.decode(_ask(clickhouse, sql, parameters), type=_ListAnswer)
+    return [Listed(row[0], row[1], labels_of(row[2]), row[3], row[4]) for row in answer.data]
+
+
+def sparklines(
+    clickhouse: ClickHouse, account_id: AccountId, metrics: Sequence[str], plan: Plan
+) -> dict[tuple[str, str], list[tuple[int, float]]]:
+    """(node, metric) → averages as (Unix seconds, value), for every node; of a metric with labels, the first."""
+    found = read(clickhouse, account_id, Selector(metrics), plan)
+    lines: dict[tuple[str, str], list[tuple[int, float]]] = {}
+    for one in found.series:
+        points = zip(decode_numbers(one.ts), decode_numbers(one.main), strict=True)
+        line = [(int(ts), value) for ts, value in points if ts is not None and value is not None]
+        if not one.labels:
+            lines[one.node, one.metric] = line
+        else:
+            lines.setdefault((one.node, one.metric), line)
+    return lines
+
+
+def decode_numbers(array: msgspec.Raw) -> list[float | None]:
+    """A series' JSON array as numbers."""
+    return msgspec.json.decode(array, type=list[float | None])
+
+
+@lru_cache(maxsize=100_000)
+def labels_of(text: str) -> dict[str, str]:
+    """The labels of a `labelset` column; cached, so callers must not change it."""
+    return parse_labelset(text)
+
+
+def _select(sql: str, selector: Selector, parameters: dict[str, Any]) -> str:
+    """Put the selector's conditions in; its texts travel as parameters only."""
+    sql = sql.replace("/*metrics*/", _names("metric", selector.metrics, parameters))
+    sql = sql.replace("/*nodes*/", _names("node", selector.nodes, parameters))
+    return sql.replace("/*labels*/", _labels(selector.labels, parameters))
+
+
+def _names(column: str, names: Sequence[str], parameters: dict[str, Any]) -> str:
+    """`*` matches any text; no name at all is every name."""
+    if not names or "*" in names:
+        return "1"
+    exact = [name for name in names if "*" not in name]
+    conditions = []
+    if exact:
+        parameters[f"{column}s"] = exact
+        conditions.append(f"{column} IN {{{column}s:Array(String)}}")
+    for number, glob in enumerate(name for name in names if "*" in name):
+        parameters[f"{column}_{number}"] = _like(glob)
+        conditions.append(f"{column} LIKE {{{column}_{number}:String}}")
+    return f"({' OR '.join(conditions)})"
+
+
+def _like(glob: str) -> str:
+    escaped = glob.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    return escaped.replace("*", "%")
+
+
+def _labels(labels: Mapping[str, str], parameters: dict[str, Any]) -> str:
+    """`,key="value",` stands nowhere in a canonical labelset but where that label is: quotes in values are escaped."""
+    conditions = ["1"]
+    for number, (key, value) in enumerate(labels.items()):
+        parameters[f"label_{number}"] = f",{labelset({key: value})},"
+        conditions.append(f"position(concat(',', labelset, ','), {{label_{number}:String}}) > 0")
+    return " AND ".join(conditions)
+
+
+def _ask(clickhouse: ClickHouse, sql: str, parameters: Mapping[str, Any]) -> bytes:
+    try:
+        return clickhouse.raw_query(sql, parameters, settings=_READ_SETTINGS)
+    except DatabaseError as error:
+        if any(code in str(error) for code in _TOO_LONG):
+            raise InvalidQuery(
+                "the question reads too much: ask for fewer series, a shorter range or a longer step"
+            ) from error
+        if "UNKNOWN_TABLE" in str(error):
+            raise StoreUnavailable("the tables are not made yet: run `metrist migrate`") from error
+        raise
+
+
+@cache
+def _sql(name: str) -> str:
+    return files("schema").joinpath("queries", f"{name}.sql").read_text("utf-8")
