@@ -1,0 +1,112 @@
+"""Keep one piece running: wait until it is healthy, start it again when it falls or hangs."""
+
+import asyncio
+import random
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from domain.errors import StartRefused
+from metrist import orphans
+from metrist.backoff import delay_s, failures_after
+from metrist.child import Child, Piece, spawn
+from metrist.environment import INVALID_SETTINGS_EXIT
+
+log = structlog.get_logger()
+
+FAILURES_AT_START = 5
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long a child may be silent.
+
+    starting_s  until its first healthy answer; replaying a long log or spool takes its time
+    hung_s      without one, once it has been healthy
+    """
+
+    starting_s: float = 120.0
+    hung_s: float = 30.0
+    ask_starting_s: float = 0.05
+    ask_running_s: float = 2.0
+
+
+class Watch:
+    """One piece and the child that runs it now."""
+
+    def __init__(self, piece: Piece, data_dir: Path, patience: Patience | None = None) -> None:
+        self.piece = piece
+        self._data_dir = data_dir
+        self._patience = patience or Patience()
+        self._child: Child | None = None
+        self._failures = 0
+        self._healthy_once: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._healthy_once.add_done_callback(lambda future: future.cancelled() or future.exception())
+        self._task = asyncio.create_task(self._keep_running())
+
+    async def ready(self) -> None:
+        """Wait for the first healthy answer. Raises StartRefused when it will not come."""
+        await asyncio.shield(self._healthy_once)
+
+    async def stop(self, within_s: float) -> None:
+        """Stop watching, then stop the child."""
+        self._task.cancel()
+        await asyncio.wait({self._task})
+        if self._child is not None:
+            await self._child.stop(within_s)
+
+    def kill(self) -> None:
+        """End the child at once; the operator insists."""
+        self._task.cancel()
+        if self._child is not None:
+            orphans.kill_group(self._child.pid)
+
+    async def _keep_running(self) -> None:
+        while True:
+            started = time.monotonic()
+            self._child = await spawn(self.piece, self._data_dir)
+            reason = await self._until_down(self._child)
+            self._failures = failures_after(self._failures, time.monotonic() - started)
+            if self._gives_up(self._child):
+                self._healthy_once.set_exception(StartRefused(f"{self.piece.name} does not start: {reason}"))
+                return
+            delay = delay_s(self._failures, random.random())  # noqa: S311
+            log.warning(f"{self.piece.name}_failed", reason=reason, restarts_in_s=round(delay, 2))
+            await asyncio.sleep(delay)
+
+    async def _until_down(self, child: Child) -> str:
+        """Ask again and again; returns why the child is no longer there."""
+        patience, ready, answered_at = self._patience, False, time.monotonic()
+        while not child.exited.done():
+            if await self._answers(child):
+                ready, answered_at = True, time.monotonic()
+                self._note_health()
+            limit_s = patience.hung_s if ready else patience.starting_s
+            if time.monotonic() - answered_at > limit_s:
+                orphans.kill_group(child.pid)
+                await child.exited
+                return f"no answer for {limit_s:.0f} s"
+            await asyncio.wait({child.exited}, timeout=patience.ask_running_s if ready else patience.ask_starting_s)
+        return child.reason()
+
+    async def _answers(self, child: Child) -> bool:
+        """Ask once; a child that ends meanwhile will not answer, though its socket, held by us, takes the question."""
+        asking = asyncio.ensure_future(self.piece.check())
+        both: list[asyncio.Future[Any]] = [asking, child.exited]
+        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+        if asking.done():
+            return asking.result()
+        asking.cancel()
+        return False
+
+    def _note_health(self) -> None:
+        if not self._healthy_once.done():
+            self._healthy_once.set_result(None)
+
+    def _gives_up(self, child: Child) -> bool:
+        """Before it was ever healthy, a piece that cannot start ends the whole start."""
+        refused = child.exited.result() == INVALID_SETTINGS_EXIT or self._failures >= FAILURES_AT_START
+        return refused and not self._healthy_once.done()
