@@ -1,0 +1,70 @@
+"""Every key that Metrist keeps in Redis: name, type, what it holds, how long it lives.
+
+`{…}` are braces in the name itself. They are Redis Cluster's hash tag: all keys of one account are in one slot, so a
+script may take several of them. `<node>` is a node's name, which holds no braces.
+
+| key                         | type   | holds                                                     | lives
+|-----------------------------|--------|-----------------------------------------------------------|-----------------
+| nodes:{<account>}           | hash   | node → MessagePack of `schema.heartbeats.Contact`         | till deregistered
+| deadlines:{<account>}       | zset   | node, by the Unix ms when the sweep must look at it       | till deregistered
+| queue:{<account>}:<node>    | zset   | ids of open commands, by the Unix ms they can be leased   | till empty
+| commands:{<account>}:<node> | hash   | command id → MessagePack of `schema.commands.Stored`      | expiry and a day
+| {hearing}                   | hash   | `at`, `since`: till and since when we hear, Unix ms       | for ever
+| {hearing}:outages           | zset   | "from-to" in Unix ms, by its end: when we heard nobody    | a week
+| sweep:reconciled            | string | "since at": the hearing deadlines were last compared in   | for ever
+| batch:{<account>}:<batch id>| string | "p" while being stored, "s" when it has been              | as settings say
+| alive:<process>             | string | Unix ms: a process's sign of life                         | ALIVE_S
+| lease:<process>             | string | random token of the process that may work; others idle    | as its holder asks
+| rq:…                        | RQ's   | jobs of the queues in QUEUES                              | as RQ rules
+| wake                        | pubsub | "<account> <node>": look whether this node has a command  |
+| events:<account>            | pubsub | JSON {"type", "node", …}: what an open page shows changed |
+
+Nothing a person made is only here: contacts come again with the next ping, deadlines are derived from the control DB,
+and both kinds of command there are today are derived from a node's state.
+"""
+
+from domain.ids import AccountId
+
+ALIVE_S = 15
+"""A process without a sign of life for so long counts as dead."""
+UPKEEP = "upkeep"
+"""RQ queue of what must be done now and then, and hurries nobody."""
+QUEUES = (UPKEEP,)
+"""All RQ queues, the most urgent first."""
+HEARING = "{hearing}"
+OUTAGES = "{hearing}:outages"
+RECONCILED = "sweep:reconciled"
+WAKE = "wake"
+
+
+def nodes(account_id: AccountId) -> str:
+    return f"nodes:{{{account_id}}}"
+
+
+def deadlines(account_id: AccountId) -> str:
+    return f"deadlines:{{{account_id}}}"
+
+
+def queue(account_id: AccountId, node: str) -> str:
+    return f"queue:{{{account_id}}}:{node}"
+
+
+def commands(account_id: AccountId, node: str) -> str:
+    return f"commands:{{{account_id}}}:{node}"
+
+
+def batch(account_id: AccountId | str, batch_id: str) -> str:
+    return f"batch:{{{account_id}}}:{batch_id}"
+
+
+def process_alive(process: str) -> str:
+    """`process` is "worker" or "scheduler"; the API answers /healthz instead."""
+    return f"alive:{process}"
+
+
+def lease(process: str) -> str:
+    return f"lease:{process}"
+
+
+def events(account_id: AccountId) -> str:
+    return f"events:{account_id}"
