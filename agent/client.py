@@ -11,11 +11,14 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from threading import Timer
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
 
 from agent.proxy import proxy_for, proxy_headers
+
+Shape = TypeVar("Shape")
 
 CONNECT_TIMEOUT_S = 10.0
 REPLY_MAX_BYTES = 1_048_576
@@ -34,14 +37,18 @@ class Reply:
         """Whether Metrist itself said no, and not a proxy on the way."""
         return self.headers.get("content-type", "").startswith("application/problem+json")
 
+    def decoded(self, shape: type[Shape]) -> Shape | None:
+        """The body as JSON of that shape; None if it is anything else."""
+        try:
+            return msgspec.json.decode(self.body, type=shape)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return None
+
     def reason(self) -> str:
         """The status, with what a problem's body says about it."""
-        reason = f"{self.status} {http.client.responses.get(self.status, '')}".rstrip()
-        try:
-            problem = msgspec.json.decode(self.body, type=_Problem) if self.is_problem else _Problem()
-        except msgspec.DecodeError:
-            return reason
-        return ": ".join(filter(None, (reason, problem.detail or problem.title)))
+        problem = (self.decoded(_Problem) if self.is_problem else None) or _Problem()
+        status = f"{self.status} {http.client.responses.get(self.status, '')}".rstrip()
+        return ": ".join(filter(None, (status, problem.detail or problem.title)))
 
 
 class _Problem(msgspec.Struct):

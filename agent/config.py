@@ -33,11 +33,19 @@ class AgentConfig:
 
 def checked_server(text: str) -> str:
     """The server's address without a slash at its end; raises ValueError."""
-    parts = urlsplit(text)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+    if not _is_address(text):
         raise ValueError(f"{text!r} is no server address; write http://HOST:PORT or https://HOST")
-    _ = parts.port  # raises ValueError for a port out of range
     return text.rstrip("/")
+
+
+def _is_address(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        _ = parts.port  # raises for one out of range, as urlsplit does for a broken IPv6 address
+    except ValueError:
+        return False
+    is_plain = text.isascii() and text.isprintable() and " " not in text and not (parts.query or parts.fragment)
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and is_plain
 
 
 def checked_key(text: str) -> str:

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import msgspec
 
-from agent.client import Client, Reply, Unreachable
+from agent.client import Client, Unreachable
 from agent.commands import Command, Commander, Finished
 from agent.config import VERSION, AgentConfig
 from agent.outage import Outage
@@ -79,7 +79,7 @@ class Pinger:
             return 0 if self._stopping.is_set() else self._retry.unreachable(error)
         if reply.status != 200:
             return self._retry.refused(reply, time.time())
-        answer = _read(reply)
+        answer = reply.decoded(Answer)
         if answer is None:
             return self._retry.misunderstood(reply)
         self._retry.succeeded()
@@ -93,12 +93,6 @@ class Pinger:
     def _body(self, wait_s: float, reported: Sequence[Finished]) -> dict[str, object]:
         body: dict[str, object] = {**self._about_us, "sent_at": time.time(), "wait": wait_s, "finished": reported}
         return body if self._interval_s is None else {**body, "ping_interval_s": self._interval_s}
-
-
-def _read(reply: Reply) -> Answer | None:
-    with suppress(msgspec.DecodeError):
-        return msgspec.json.decode(reply.body, type=Answer)
-    return None
 
 
 def _system_name() -> str:

@@ -130,9 +130,8 @@ class Sender:
         return self._retry.refused(reply, time.time())
 
     def _accepted(self, batch: Batch, reply: Reply) -> float:
-        try:
-            receipt = msgspec.json.decode(reply.body, type=Receipt)
-        except msgspec.DecodeError:  # some network's sign-in page says 200, too
+        receipt = reply.decoded(Receipt)
+        if receipt is None:  # some network's sign-in page says 200, too
             return self._retry.misunderstood(reply)
         self._buffer.remove(batch)
         self._retry.succeeded()
