@@ -19,8 +19,12 @@ from metrist.logfile import LogFile
 TETHER = Path(__file__).with_name("tether.py")
 TAIL_LINES = 5
 LINE_MAX_BYTES = 2_000
-WORTH_SHOWING = re.compile(rb"\[(?:warning|error|critical) *\]|\"level\": ?\"(?:warning|error|critical)\"")
-"""How our own log lines, in either format, say that somebody should look."""
+WORTH_SHOWING = re.compile(
+    rb"\[(?:warning|error|critical) *\]"  # our log lines for people
+    rb"|\"level\": ?\"(?:warning|error|critical)\""  # for machines
+    rb"|^\d{4}-\d\d-\d\d \S+ (?:WARNING|ERROR|CRITICAL) "  # the agent's
+)
+"""How a line says that somebody should look."""
 
 
 @dataclass(frozen=True)

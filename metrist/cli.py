@@ -1,0 +1,104 @@
+"""The `metrist` command line.
+
+Each subcommand is a module of `metrist.commands`, imported when it is called: a process holds only its own libraries
+in memory.
+"""
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+from domain.errors import MetristError
+
+FAILED = 1
+
+Commands = argparse._SubParsersAction
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code, and says in one line why it is not 0."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if given[:1] == ["agent"]:  # it knows nothing of us, and has options of its own
+        return int(importlib.import_module("agent.__main__").main(given[1:]))
+    options = parser().parse_args(given)
+    try:
+        importlib.import_module(f"metrist.commands.{options.module}").run(options)
+    except MetristError as error:
+        print(f"metrist: {error.detail}", file=sys.stderr)
+        return int(error.extra.get("exit_code", FAILED))
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """Every subcommand, in the order of the documentation."""
+    top = argparse.ArgumentParser(prog="metrist", description="Metrics platform: agents, ClickHouse, graphs.")
+    top.add_argument("--version", action="version", version=f"metrist {version('metrist')}")
+    commands = top.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    _add_processes(commands)
+    _add_operator(commands)
+    return top
+
+
+def _add_processes(commands: "Commands[argparse.ArgumentParser]") -> None:
+    up = _add(commands, "up", "start and watch everything on this machine")
+    up.add_argument("--data", type=Path, default=Path("data"), metavar="DIR", help="where all data is kept (data)")
+    up.add_argument("--host", help="address to listen on (METRIST_HOST, else 127.0.0.1)")
+    up.add_argument("--port", type=int, help="port to listen on, 0 for a free one (METRIST_PORT, else 8600)")
+    up.add_argument("--agent", action="store_true", help="run an agent for this machine, too")
+    engine = _add(
+        commands, "engine", "run the embedded ClickHouse; user and password are those of METRIST_CLICKHOUSE_URL"
+    )
+    engine.add_argument("--dir", type=Path, default=Path("clickhouse"), help="where its tables are kept (clickhouse)")
+    engine.add_argument("--host", default="127.0.0.1", help="address to listen on (127.0.0.1)")
+    engine.add_argument("--port", type=int, default=8123, help="port to listen on (8123)")
+    _add(commands, "api", "run the API and the pages")
+    _add(commands, "worker", "run the jobs")
+    _add(commands, "scheduler", "wake what is due; one process only")
+    commands.add_parser("agent", help="report this machine's metrics; see `metrist agent --help`", add_help=False)
+
+
+def _add_operator(commands: "Commands[argparse.ArgumentParser]") -> None:
+    migrate = _add(commands, "migrate", "bring the tables of the stores up to date")
+    migrate.add_argument("--check", action="store_true", help="change nothing; fail when they are not up to date")
+    _add(commands, "rebuild", "fold the state tables of the control DB from its events again")
+    _add_accounts(_group(commands, "account", "create and list accounts"))
+    _add_keys(_group(commands, "key", "create and revoke API keys"))
+    user = _group(commands, "user", "let people in")
+    sign_in = _add(user, "sign-in", "print a one-time sign-in link", module="user_sign_in")
+    sign_in.add_argument("email")
+
+
+def _add_accounts(commands: "Commands[argparse.ArgumentParser]") -> None:
+    create = _add(commands, "create", "create an account and its first API key", module="account_create")
+    create.add_argument("name")
+    create.add_argument("--owner", metavar="EMAIL", help="the person it belongs to")
+    _add(commands, "list", "list accounts and their API keys", module="account_list")
+
+
+def _add_keys(commands: "Commands[argparse.ArgumentParser]") -> None:
+    create = _add(commands, "create", "create an API key; it is printed this once", module="key_create")
+    create.add_argument("--account", required=True, metavar="NAME", help="name or id of the account")
+    create.add_argument("--name", default="key", help="what it is for (key)")
+    create.add_argument(
+        "--scope", action="append", choices=("ingest", "read"), help="may be repeated (ingest and read)"
+    )
+    revoke = _add(commands, "revoke", "revoke an API key at once", module="key_revoke")
+    revoke.add_argument("id", help="the 16 hex digits after mtr_")
+
+
+def _group(commands: "Commands[argparse.ArgumentParser]", name: str, says: str) -> "Commands[argparse.ArgumentParser]":
+    group = commands.add_parser(name, help=says, description=says)
+    return group.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+
+def _add(
+    commands: "Commands[argparse.ArgumentParser]", name: str, says: str, module: str = ""
+) -> argparse.ArgumentParser:
+    command = commands.add_parser(name, help=says, description=says)
+    command.set_defaults(module=module or name)
+    return command

@@ -1,0 +1,16 @@
+"""`metrist scheduler`: the clock."""
+
+import argparse
+
+from metrist import logs
+from metrist.environment import read_settings
+from metrist.reach import refuse_unreachable
+from workers import scheduler
+
+
+def run(options: argparse.Namespace) -> None:
+    """Wake what is due until asked to stop."""
+    settings = read_settings()
+    logs.configure(settings)
+    refuse_unreachable(settings, "redis_url", "database_url")
+    scheduler.main(settings)

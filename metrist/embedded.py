@@ -1,0 +1,51 @@
+"""The stores that `metrist up` brings along, unless the operator names others."""
+
+from dataclasses import dataclass
+
+from domain.settings import Settings
+from metrist import datadir
+from metrist.datadir import LOOPBACK, DataDir
+from metrist.environment import is_set
+
+ENGINE_USER = "metrist"
+
+
+@dataclass(frozen=True)
+class Store:
+    """Where an embedded store listens, and its password."""
+
+    port: int
+    password: str
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """The embedded stores of a data directory; None is one that the operator has elsewhere."""
+
+    engine: Store | None
+    valkey: Store | None
+
+
+def embed(settings: Settings, data: DataDir) -> Embedded:
+    """Decide which stores to bring, and where they listen this time."""
+    passwords, ports = datadir.passwords(data), datadir.ports(data)
+    stores = {name: Store(ports[name], passwords[name]) for name in datadir.STORES}
+    return Embedded(
+        engine=None if is_set(settings, "clickhouse_url") else stores["clickhouse"],
+        valkey=None if is_set(settings, "redis_url") else stores["redis"],
+    )
+
+
+def variables(settings: Settings, data: DataDir, embedded: Embedded) -> dict[str, str]:
+    """What the pieces must be told, as settings: this is all they know of being embedded."""
+    told = {"METRIST_HOST": settings.host, "METRIST_PORT": str(settings.port)}
+    if embedded.engine:
+        engine = embedded.engine
+        told["METRIST_CLICKHOUSE_URL"] = f"http://{ENGINE_USER}:{engine.password}@{LOOPBACK}:{engine.port}/default"
+    if embedded.valkey:
+        told["METRIST_REDIS_URL"] = f"redis://:{embedded.valkey.password}@{LOOPBACK}:{embedded.valkey.port}/0"
+    if not is_set(settings, "database_url"):
+        told["METRIST_DATABASE_URL"] = f"sqlite:///{data.control_db}"
+    if not is_set(settings, "spool_dir"):
+        told["METRIST_SPOOL_DIR"] = str(data.spool)
+    return told

@@ -1,0 +1,52 @@
+"""The HTTP server that runs the API."""
+
+import asyncio
+import socket
+
+import uvicorn
+from fastapi import FastAPI
+
+from api.app import create_app
+from domain.settings import Settings
+from metrist.listener import BACKLOG, listen, passed
+from metrist.protocol import Protocol
+
+DRAIN_S = 2
+"""How long open requests may go on after a stop; long polls and streams are told to end (see `Server`)."""
+KEEP_ALIVE_S = 75
+"""Longer than the ping interval, so that an agent keeps one connection; nginx's own default."""
+
+
+def serve(settings: Settings) -> None:
+    """Serve on the passed socket, or else on our own, until SIGTERM or SIGINT. Raises StartRefused."""
+    listener = passed() or listen(settings.host, settings.port)
+    app = create_app(settings)
+    config = uvicorn.Config(
+        app,
+        loop="uvloop",
+        http=Protocol,
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        backlog=BACKLOG,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=DRAIN_S,
+    )
+    Server(config, app).run(sockets=[listener])
+
+
+class Server(uvicorn.Server):
+    """Tells the application at once that it stops, by `app.state.stopping`: requests that wait end by themselves."""
+
+    def __init__(self, config: uvicorn.Config, app: FastAPI) -> None:
+        super().__init__(config)
+        self._app = app
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Set the event, then drain."""
+        stopping = getattr(self._app.state, "stopping", None)
+        if isinstance(stopping, asyncio.Event):
+            stopping.set()
+        await super().shutdown(sockets)

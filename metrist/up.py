@@ -1,0 +1,127 @@
+"""`metrist up`: start everything in order, watch over it, stop it in order."""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import socket
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from domain.settings import Settings
+from metrist import logs, orphans, pieces, step
+from metrist.banner import Welcome, banner
+from metrist.child import Piece
+from metrist.datadir import DataDir, hold
+from metrist.embedded import Embedded, embed, variables
+from metrist.environment import is_set, read_settings
+from metrist.listener import listen
+from metrist.reach import STORES, refuse_unreachable
+from metrist.supervisor import Supervisor
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Platform:
+    """All that is decided before the first process starts."""
+
+    settings: Settings
+    data: DataDir
+    listener: socket.socket
+    embedded: Embedded
+    env: dict[str, str]
+    has_agent: bool
+
+
+def up(directory: Path, host: str | None, port: int | None, *, has_agent: bool) -> None:
+    """Run the platform until SIGINT, SIGTERM or SIGHUP. Raises StartRefused."""
+    settings = read_settings(host=host, port=port)
+    logs.configure(settings)
+    os.umask(0o077)  # what we and our children write is ours alone
+    with hold(directory) as data, listen(settings.host, settings.port) as listener:
+        for name in orphans.end_orphans(data.run):
+            log.warning("orphan_ended", piece=name)
+        settings = settings.model_copy(update={"port": listener.getsockname()[1]})
+        embedded = embed(settings, data)
+        env = {**os.environ, **variables(settings, data, embedded)}
+        asyncio.run(run(Platform(settings, data, listener, embedded, env, has_agent)))
+
+
+async def run(platform: Platform) -> None:
+    """Start, wait until asked to stop, stop; the second asking ends everything at once."""
+    supervisor = Supervisor(platform.data.root)
+    stop = _hear_signals(supervisor)
+    try:
+        print(f"Metrist is starting, data in {platform.data.root}", flush=True)
+        await _until(stop, _start(platform, supervisor))
+        await stop.wait()
+        print("Metrist is stopping; press Ctrl-C again to end it at once", flush=True)
+    finally:
+        platform.listener.close()
+        await supervisor.stop(pieces.STOP_ORDER)
+    print("Metrist has stopped", flush=True)
+
+
+async def _start(platform: Platform, supervisor: Supervisor) -> None:
+    """Stores, tables, API, background, agent; each when the one before is well."""
+    embedded, env, listener = platform.embedded, platform.env, platform.listener
+    await asyncio.to_thread(refuse_unreachable, platform.settings, *_elsewhere(platform.settings))
+    await supervisor.start(*_stores(platform))
+    await step.run("migrate", pieces.metrist("migrate"), env)
+    await supervisor.start(pieces.api(listener, env))
+    await supervisor.start(*(pieces.background(name, embedded, env) for name in ("worker", "scheduler")))
+    welcome = await _greet(platform)  # late: a key made by a start that then fails would be shown to nobody
+    if platform.has_agent:
+        await supervisor.start(pieces.agent(listener, platform.data, env))
+    print(banner(welcome, platform.settings, platform.data.root), flush=True)
+
+
+def _elsewhere(settings: Settings) -> list[str]:
+    return [name for name in STORES if is_set(settings, name)]
+
+
+def _stores(platform: Platform) -> list[Piece]:
+    embedded, data, env = platform.embedded, platform.data, platform.env
+    stores = []
+    if embedded.engine:
+        stores.append(pieces.engine(data, embedded.engine, env))
+    if embedded.valkey:
+        stores.append(pieces.redis(data, embedded.valkey, env))
+    return stores
+
+
+async def _greet(platform: Platform) -> Welcome:
+    """Ask for the link and the keys in a process of its own: its database libraries end with it."""
+    key_file = str(platform.data.agent_key) if platform.has_agent else ""
+    said = await step.run("welcome", [*pieces.PYTHON, "metrist.welcome", key_file], platform.env)
+    return Welcome(**json.loads(said))
+
+
+def _hear_signals(supervisor: Supervisor) -> asyncio.Event:
+    stop = asyncio.Event()
+
+    def hear() -> None:
+        if stop.is_set():
+            supervisor.kill()
+        stop.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, hear)
+    return stop
+
+
+async def _until(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:
+    """Do the work, unless we are asked to stop before it is done."""
+    working, stopping = asyncio.create_task(work), asyncio.create_task(stop.wait())
+    both: list[asyncio.Task[Any]] = [working, stopping]
+    await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    working.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await working
