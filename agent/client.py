@@ -68,6 +68,8 @@ class Client:
         self._headers = dict(headers)
         self._proxy = proxy_for(self._server)
         self._tls = ssl.create_default_context() if self._server.scheme == "https" else None
+        if self._proxy and self._tls is None:  # with TLS the proxy only sees the request for a tunnel
+            self._headers |= proxy_headers(self._proxy)
         self._connection: http.client.HTTPConnection | None = None
         self._is_aborted = False
 

@@ -28,6 +28,7 @@ class Answer:
 class Post:
     """One POST of snapshots, as it arrived."""
 
+    path: str
     batch_id: str
     body: bytes
     headers: Mapping[str, str]
@@ -98,7 +99,7 @@ class AgentServer:
             return self._answer_ping(json.loads(body))
         if headers.get("Content-Encoding") == "zstd":
             body = zstandard.ZstdDecompressor().decompress(body)
-        post = Post(headers["Metrist-Batch-Id"], body, headers, time.monotonic())
+        post = Post(path, headers["Metrist-Batch-Id"], body, headers, time.monotonic())
         answer = self.judge(post)
         if answer is not None and answer.status < 300:
             self.taken.setdefault(post.batch_id, post)
