@@ -6,7 +6,7 @@ Pure: what the lines look like and when they are fetched is the browser's (`stat
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import count, groupby
 
 from dashboards.format import Unit, unit_of, without_unit
 
@@ -19,8 +19,10 @@ GROUP_TITLES = {
     "net": "Network",
     "process": "Processes",
     "temperature": "Temperature",
+    "fan": "Fans",
     "battery": "Battery",
     "system": "System",
+    "agent": "Agent",
 }
 """Groups people look for first, in this order; all others follow by name."""
 
@@ -28,13 +30,16 @@ FIRST = ("cpu.usage_percent", "mem.used_percent", "swap.used_percent", "disk.use
 """Metrics that open their group; all others follow by name."""
 
 TITLES = {
-    "load.1m": "Average of 1 minute",
-    "load.5m": "Average of 5 minutes",
-    "load.15m": "Average of 15 minutes",
+    "load.1m": "1 minute average",
+    "load.5m": "5 minute average",
+    "load.15m": "15 minute average",
     "temperature.celsius": "Sensors",
     "process.count": "Running",
 }
 """Metrics whose own name makes a poor title."""
+
+COLOURS, DASHES = 8, 3
+"""How many colours the lines of a graph have, and how many ways to draw each."""
 
 TOTAL = "total"
 """Name of the line without labels beside lines that have some."""
@@ -47,17 +52,18 @@ class Latest:
     metric: str
     labels: Mapping[str, str]
     ts_s: float
-    value: float
+    value: float | None
 
 
 @dataclass(frozen=True)
 class Line:
-    """One series as a graph draws it; an empty name means the graph's title says it all."""
+    """One series as a graph draws it; an empty name means the graph's title says it all, css is how it looks."""
 
     name: str
     labels: Mapping[str, str]
     ts_s: float
-    value: float
+    value: float | None
+    css: str
 
 
 @dataclass(frozen=True)
@@ -68,6 +74,10 @@ class Panel:
     title: str
     unit: Unit
     lines: tuple[Line, ...]
+
+    @property
+    def newest_s(self) -> float:
+        return max(line.ts_s for line in self.lines)
 
 
 @dataclass(frozen=True)
@@ -84,7 +94,7 @@ def group(series: Iterable[Latest]) -> tuple[Group, ...]:
     by_metric = sorted(series, key=lambda one: (_group_rank(one.metric), _metric_rank(one.metric)))
     panels = [_panel(metric, list(lines)) for metric, lines in groupby(by_metric, key=lambda one: one.metric)]
     return tuple(
-        Group(key, GROUP_TITLES.get(key, _words(key)), tuple(members))
+        Group(key, GROUP_TITLES.get(key, _words(without_unit(key))), tuple(members))
         for key, members in groupby(panels, key=lambda panel: group_key(panel.metric))
     )
 
@@ -117,10 +127,17 @@ def natural_key(name: str) -> tuple[tuple[int, int, str], ...]:
 
 
 def _panel(metric: str, series: list[Latest]) -> Panel:
-    names = line_names([one.labels for one in series])
-    lines = [Line(name, one.labels, one.ts_s, one.value) for name, one in zip(names, series, strict=True)]
-    lines.sort(key=lambda line: (line.name != TOTAL, natural_key(line.name)))
+    named = zip(line_names([one.labels for one in series]), series, strict=True)
+    ordered = sorted(named, key=lambda pair: (pair[0] != TOTAL, natural_key(pair[0])))
+    looks = _looks([name == TOTAL for name, _ in ordered])
+    lines = (Line(name, one.labels, one.ts_s, one.value, css) for (name, one), css in zip(ordered, looks, strict=True))
     return Panel(metric, title_of(metric), unit_of(metric), tuple(lines))
+
+
+def _looks(is_total: list[bool]) -> list[str]:
+    """Class names of lines: a total stands out, the others take one colour after the other, then another dash."""
+    plain = (f"c{n % COLOURS}" + (f" dash{dash}" if (dash := n // COLOURS % DASHES) else "") for n in count())
+    return ["main" if total else next(plain) for total in is_total]
 
 
 def _group_rank(metric: str) -> tuple[int, str]:

@@ -27,6 +27,7 @@ class Unit(StrEnum):
     PER_S = "per_s"
     CELSIUS = "celsius"
     HERTZ = "hertz"
+    RPM = "rpm"
     COUNT = "count"
 
 
@@ -41,6 +42,7 @@ SUFFIXES: tuple[tuple[str, Unit], ...] = (
     ("seconds", Unit.SECONDS),
     ("celsius", Unit.CELSIUS),
     ("hertz", Unit.HERTZ),
+    ("rpm", Unit.RPM),
 )
 """Endings of metric names, the longest of a kind first."""
 
@@ -143,5 +145,6 @@ WORDS: dict[Unit, Callable[[float], str]] = {
     Unit.PER_S: lambda value: _scaled(value, SI, 1000, "") + "/s",
     Unit.CELSIUS: lambda value: _fixed(value, 1) + " °C",
     Unit.HERTZ: lambda value: _scaled(value, SI, 1000, " ") + "Hz",
+    Unit.RPM: lambda value: _count(value) + " rpm",
     Unit.COUNT: _count,
 }

@@ -16,7 +16,8 @@ const WORDS = {
   per_s: (value) => scaled(value, SI, 1000, "") + "/s",
   celsius: (value) => fixed(value, 1) + " °C",
   hertz: (value) => scaled(value, SI, 1000, " ") + "Hz",
-  count: (value) => (Number.isInteger(value) && Math.abs(value) < 10000 ? String(value + 0) : scaled(value, SI, 1000, "")),
+  rpm: (value) => count(value) + " rpm",
+  count: (value) => count(value),
 };
 
 /** A value with its unit to three digits; a dash when there is none. */
@@ -56,6 +57,10 @@ export function ago(ageS) {
     if (ageS < limitS) return `${Math.floor(ageS / partS)} ${name} ago`;
   }
   return `${Math.floor(ageS / 86400)} d ago`;
+}
+
+function count(value) {
+  return Number.isInteger(value) && Math.abs(value) < 10000 ? String(value) : scaled(value, SI, 1000, "");
 }
 
 function scaled(value, names, base, space) {

@@ -32,7 +32,7 @@ NODE = [
 TITLES = [
     ("cpu.usage_percent", "Usage"),
     ("net.received_bytes_per_s", "Received"),
-    ("load.1m", "Average of 1 minute"),
+    ("load.1m", "1 minute average"),
     ("myapp.http.latency_ms", "Http latency"),
     ("uptime_seconds", "Uptime"),
     ("forms", "Forms"),
@@ -58,7 +58,7 @@ def test_lines_have_telling_names(labelsets: list[Mapping[str, str]], names: lis
 
 
 def test_groups_come_in_the_order_people_look_for_them() -> None:
-    assert [one.title for one in group(NODE)] == ["CPU", "Load", "Memory", "Network", "Myapp", "Uptime seconds"]
+    assert [one.title for one in group(NODE)] == ["CPU", "Load", "Memory", "Network", "Myapp", "Uptime"]
 
 
 def test_a_group_opens_with_its_main_metric_and_counts_like_people() -> None:

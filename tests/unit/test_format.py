@@ -42,6 +42,7 @@ NUMBERS = [
     (1234, Unit.PER_S, "1.23k/s"),
     (48, Unit.CELSIUS, "48.0 °C"),
     (2_400_000_000, Unit.HERTZ, "2.40 GHz"),
+    (1200, Unit.RPM, "1200 rpm"),
     (0, Unit.COUNT, "0"),
     (0.5, Unit.COUNT, "0.50"),
     (0.125, Unit.COUNT, "0.13"),

@@ -1,0 +1,47 @@
+"""Templates to pages: one environment, everything escaped, nothing undefined."""
+
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any
+
+from fastapi import Request
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from dashboards import static
+from dashboards.format import number
+from schema.sessions import Viewer
+
+
+def page(
+    request: Request,
+    template: str,
+    viewer: Viewer | None = None,
+    *,
+    status: int = 200,
+    place: str = "",
+    **context: Any,
+) -> HTMLResponse:
+    """A page as `viewer` sees it; without one it has no navigation."""
+    known = {
+        "viewer": viewer,
+        "place": place,
+        "now_s": datetime.now(UTC).timestamp(),
+        "server": request.app.state.settings.base_url,
+    }
+    return HTMLResponse(_environment().get_template(template).render(known | context), status)
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("dashboards"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals["asset"] = static.url_for
+    environment.globals["plotly_sheets"] = static.plotly_sheets
+    environment.filters["number"] = number
+    return environment

@@ -1,0 +1,33 @@
+// What every page does: the theme button, ages that tick, snippets that copy themselves, `/` to the filter.
+import { toggleTheme } from "./choices.js";
+import { tick } from "./clock.js";
+
+document.getElementById("theme")?.addEventListener("click", toggleTheme);
+tick();
+setInterval(() => document.hidden || tick(), 1000);
+
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest("[data-copy]");
+  if (!button) return;
+  const text = button.parentElement.querySelector("pre");
+  try {
+    await navigator.clipboard.writeText(text.textContent);
+    button.textContent = "Copied";
+    setTimeout(() => (button.textContent = "Copy"), 2000);
+  } catch {
+    getSelection().selectAllChildren(text); // plain http on another host has no clipboard
+  }
+});
+
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target)) return;
+  const filter = document.querySelector("[data-filter]");
+  if (!filter) return;
+  event.preventDefault();
+  filter.focus();
+  filter.select();
+});
+
+export function isTyping(target) {
+  return target instanceof HTMLElement && target.matches("input, textarea, select, [contenteditable]");
+}

@@ -1,0 +1,257 @@
+// A node's page: which graphs are on the screen, for which stretch of time, and how fresh they are.
+import { isTyping } from "./app.js";
+import { currentZone, onChange, setZone } from "./choices.js";
+import { nowS, tellAge } from "./clock.js";
+import { linkCursors } from "./cursor.js";
+import { Loader } from "./loader.js";
+import { MARGIN, Panel } from "./panel.js";
+import { absolute, bounds, isLive, lengthS, parse, push, refreshMs, steps } from "./range.js";
+import { follow } from "./stream.js";
+import { instant } from "./ticks.js";
+import { wireToolbar } from "./toolbar.js";
+
+const WHOLE_EVERY = 12; // refreshes: one of them asks for everything again, and finds what arrived late
+const NEW_METRICS_MS = 60000;
+const FIRST_METRICS_MS = 3000;
+
+const root = document.getElementById("graphs");
+const name = root.dataset.node;
+const loader = new Loader(name);
+const panels = new Map();
+const page = { range: parse(location.search), fromS: 0, toS: 0, colours: null, refreshes: 0, timer: 0, redraw: 0 };
+const seen = () => [...panels.values()].filter((panel) => panel.isSeen);
+
+const watcher = new IntersectionObserver((entries) => entries.forEach(sight), { rootMargin: "240px 0px" });
+const sizes = new ResizeObserver(() => redrawSoon());
+
+function sight({ target, isIntersecting }) {
+  const panel = panels.get(target.dataset.metric);
+  if (!panel) return;
+  panel.isSeen = isIntersecting;
+  if (isIntersecting) refresh(panel);
+}
+
+/** Fetch what a graph lacks: nothing, its newest buckets, or everything. */
+async function refresh(panel, isWhole = false) {
+  const window = page.window;
+  const isKnown = panel.loaded === window && !isWhole;
+  if (isKnown && !isLive(page.range)) return redraw(panel);
+  const tail = isKnown ? tailOf(panel) : null;
+  panel.setBusy(!isKnown);
+  try {
+    if (tail) panel.extend(await loader.ask(panel.metric, tail), tail.fromS, page.fromS);
+    else panel.replace(await loader.ask(panel.metric, wholeOf(window)), window);
+    if (window !== page.window) return;
+    panel.until = tail?.toS ?? page.toS;
+    panel.fail(null);
+    panel.setBusy(false);
+    redraw(panel);
+  } catch (error) {
+    if (error.name === "AbortError" || window !== page.window) return;
+    panel.setBusy(false);
+    panel.fail(error.message);
+    if (error.retryAfterS) setTimeout(() => window === page.window && panel.isSeen && refresh(panel), error.retryAfterS * 1000);
+  }
+}
+
+function wholeOf(window) {
+  return { fromS: round(page.fromS), toS: round(page.toS), points: window.points };
+}
+
+/** The newest part of a live graph; null when so much is missing that all of it is cheaper. */
+function tailOf(panel) {
+  const step = panel.stepS || 1;
+  const from = Math.floor((panel.until - Math.max(2 * step, 30)) / step) * step;
+  return page.toS - from > page.range.lengthS / 2 ? null : { fromS: round(from), toS: round(page.toS), stepS: step };
+}
+
+const round = (atS) => Math.round(atS * 10) / 10;
+
+function redraw(panel) {
+  if (!panel.loaded || !globalThis.Plotly) return;
+  panel.draw(globalThis.Plotly, { fromS: page.fromS, toS: page.toS, zone: currentZone(), colours: page.colours });
+}
+
+function redrawSoon() {
+  cancelAnimationFrame(page.redraw);
+  page.redraw = requestAnimationFrame(() => seen().forEach(redraw));
+}
+
+/** Show another stretch of time: what is here is stretched to it at once, what is finer follows. */
+function show(range) {
+  loader.abort();
+  page.range = range;
+  page.refreshes = 0;
+  [page.fromS, page.toS] = bounds(range);
+  page.window = { points: points() };
+  fold();
+  for (const panel of seen()) redraw(panel);
+  for (const panel of seen()) refresh(panel);
+  tools.show(range, page.fromS, page.toS);
+  clearTimeout(page.timer);
+  schedule();
+}
+
+/** Graphs whose newest sample is older than all that is shown make room for the others. */
+function fold() {
+  let folded = 0;
+  for (const panel of panels.values()) {
+    const isStale = panel.newestS < page.fromS;
+    panel.element.classList.toggle("stale", isStale);
+    folded += isStale;
+  }
+  const words = document.getElementById("folded");
+  words.hidden = !folded;
+  words.textContent = `${folded} ${folded === 1 ? "metric has" : "metrics have"} no samples in this range.`;
+}
+
+/** As many buckets as a graph has pixels, in hundreds so that graphs of almost one size share answers. */
+function points() {
+  const width = root.querySelector(".plot")?.clientWidth ?? 600;
+  return Math.min(Math.max(Math.round((width - MARGIN.l - MARGIN.r) / 100) * 100, 200), 2000);
+}
+
+function schedule() {
+  clearTimeout(page.timer);
+  if (isLive(page.range) && !document.hidden) page.timer = setTimeout(advance, refreshMs(page.range));
+}
+
+async function advance() {
+  [page.fromS, page.toS] = bounds(page.range);
+  page.refreshes += 1;
+  fold();
+  tools.show(page.range, page.fromS, page.toS);
+  const isWhole = page.refreshes % WHOLE_EVERY === 0;
+  await Promise.allSettled(seen().map((panel) => refresh(panel, isWhole)));
+  schedule();
+}
+
+function go(range) {
+  push(range);
+  show(range);
+}
+
+function back() {
+  if (steps()) history.back();
+  else if (!isLive(page.range)) go(parse(""));
+}
+
+/** The stretch of time moved, or made wider, by shares of itself. */
+function shift(by, widen = 0) {
+  const length = page.toS - page.fromS;
+  const most = nowS() + (isLive(page.range) ? 0 : length * 0.1);
+  const to = Math.min(page.toS + length * (by + widen), most);
+  const from = widen ? page.fromS - length * widen : to - length;
+  go(absolute(from, to));
+}
+
+function takeColours() {
+  const probe = document.getElementById("probe");
+  const colourOf = (name) => {
+    probe.style.color = `var(--${name})`;
+    return getComputedStyle(probe).color;
+  };
+  page.colours = { lines: Array.from({ length: 8 }, (_, i) => colourOf(`c${i}`)), main: colourOf("text") };
+}
+
+function adopt(element) {
+  const panel = new Panel(element);
+  panels.set(panel.metric, panel);
+  watcher.observe(element);
+  sizes.observe(panel.plot);
+}
+
+/** Ask whether the node has metrics that this page was made without, and put their graphs in their places. */
+async function findNewMetrics() {
+  try {
+    if (!document.hidden) {
+      const answer = await fetch(`${location.pathname}?part=groups`, { headers: { accept: "text/html" } });
+      if (answer.ok) addGroups(new DOMParser().parseFromString(await answer.text(), "text/html"));
+    }
+  } catch {
+    // the server is away; the graphs say so
+  }
+  setTimeout(findNewMetrics, panels.size ? NEW_METRICS_MS : FIRST_METRICS_MS);
+}
+
+function addGroups(fresh) {
+  let before = null;
+  for (const group of fresh.querySelectorAll(".group")) {
+    const here = root.querySelector(`#${CSS.escape(group.id)}`);
+    if (!here) before ? before.after(group) : root.prepend(group);
+    else addPanels(here.querySelector(".panels"), group);
+    before = here ?? group;
+    if (!here) for (const element of group.querySelectorAll(".panel")) adopt(element);
+  }
+  document.getElementById("no-metrics").hidden = panels.size > 0;
+  tools.listGroups();
+  fold();
+}
+
+function addPanels(grid, group) {
+  let before = null;
+  for (const element of group.querySelectorAll(".panel")) {
+    const here = panels.get(element.dataset.metric)?.element;
+    if (!here) {
+      before ? before.after(element) : grid.prepend(element);
+      adopt(element);
+    }
+    before = here ?? element;
+  }
+}
+
+function showNode(message) {
+  const node = message.nodes.find((one) => one.name === name);
+  if (!node) return;
+  const state = document.getElementById("state");
+  if (node.state && node.state !== state.dataset.state) {
+    state.dataset.state = node.state;
+    state.textContent = node.state;
+    document.getElementById("announce").textContent = `${name} is ${node.state}`;
+  }
+  if (node.contact_s !== undefined) tellAge(document.getElementById("contact"), node.contact_s);
+}
+
+const tools = wireToolbar({
+  root,
+  pick: (last) => go({ last, lengthS: lengthS(last) }),
+  pickBetween: (fromS, toS) => go(absolute(fromS, toS)),
+  shift,
+  zone: setZone,
+});
+root.addEventListener("redraw", (event) => redraw(event.detail));
+root.addEventListener("click", (event) => {
+  const failed = event.target.closest("[data-retry]")?.closest(".panel");
+  if (failed) refresh(panels.get(failed.dataset.metric), true);
+});
+linkCursors(root, {
+  seen,
+  zone: currentZone,
+  onSelect: (fromS, toS) => {
+    go(absolute(fromS, toS));
+    document.getElementById("announce").textContent = `Showing ${instant(fromS, currentZone())} to ${instant(toS, currentZone())}`;
+  },
+  onBack: back,
+});
+onChange("theme", () => {
+  takeColours();
+  redrawSoon();
+});
+onChange("zone", () => {
+  tools.show(page.range, page.fromS, page.toS);
+  redrawSoon();
+});
+addEventListener("popstate", () => show(parse(location.search)));
+document.addEventListener("visibilitychange", () => (document.hidden ? clearTimeout(page.timer) : isLive(page.range) && advance()));
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target)) return;
+  const does = { "[": () => shift(-0.5), "]": () => shift(0.5), "-": () => shift(0, 0.5) }[event.key];
+  does?.();
+});
+
+document.getElementById("plotly").addEventListener("load", redrawSoon); // data and Plotly are fetched side by side
+takeColours();
+for (const element of root.querySelectorAll(".panel")) adopt(element);
+show(page.range);
+follow(`?node=${encodeURIComponent(name)}`, showNode);
+setTimeout(findNewMetrics, panels.size ? NEW_METRICS_MS : FIRST_METRICS_MS);

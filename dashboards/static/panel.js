@@ -1,0 +1,211 @@
+// One graph: its data, its drawing, and the values its legend shows.
+import { tellAge } from "./clock.js";
+import { duration, number } from "./format.js";
+import { instant, timeTicks, valueTicks } from "./ticks.js";
+import { cadenceS, traces } from "./traces.js";
+
+export const MARGIN = { l: 52, r: 12, t: 8, b: 24 };
+const TIERS = { raw: "raw samples", "1m": "1 min rollup", "1h": "1 h rollup", "1d": "1 d rollup" };
+const CONFIG = { staticPlot: true, displayModeBar: false, displaylogo: false, responsive: false };
+
+export class Panel {
+  #colours = 0; // how many lines have one: the total stands out without
+
+  constructor(element) {
+    this.element = element;
+    this.metric = element.dataset.metric;
+    this.unit = element.dataset.unit;
+    this.plot = element.querySelector(".plot");
+    this.legend = element.querySelector(".legend");
+    this.lines = new Map();
+    this.isSeen = false;
+    this.newestS = Number(element.dataset.newest);
+    this.loaded = null; // the window whose data is here
+    for (const item of this.legend.querySelectorAll("[data-line]")) this.#adopt(item, JSON.parse(item.dataset.line));
+    this.legend.addEventListener("click", (event) => this.#pick(event));
+    this.plot.append(div("cursor"), div("selection"));
+  }
+
+  /** Replace all data with an answer of the server's. */
+  replace(answer, window) {
+    for (const line of this.lines.values()) Object.assign(line, EMPTY());
+    this.#merge(answer, -Infinity);
+    this.loaded = window;
+  }
+
+  /** Put newer buckets in the place of the same ones here, and forget those that have left the window. */
+  extend(answer, tailFromS, windowFromS) {
+    for (const line of this.lines.values()) cut(line, windowFromS, tailFromS);
+    this.#merge(answer, tailFromS);
+  }
+
+  #merge({ series, stepS, resolution }, fromS) {
+    this.stepS = stepS;
+    this.resolution = resolution;
+    for (const one of series) {
+      const line = this.lines.get(keyOf(one.labels)) ?? this.#add(one.labels);
+      const start = one.ts.findIndex((ts) => ts >= fromS);
+      if (start < 0) continue;
+      for (const name of ["ts", "avg", "min", "max"]) line[name] = line[name].concat(one[name].slice(start));
+      line.stepS = stepS;
+    }
+  }
+
+  /** Draw what is here into the given stretch of time. */
+  draw(plotly, { fromS, toS, zone, colours }) {
+    Object.assign(this, { fromS, toS });
+    const lines = [...this.lines.values()];
+    const { clientWidth: width, clientHeight: height } = this.plot;
+    const x = timeTicks(fromS, toS, width - MARGIN.l - MARGIN.r, zone);
+    const y = valueTicks(...extent(lines), this.unit);
+    plotly.react(this.canvas, traces(lines, colours), layout(x, y, { fromS, toS, width, height }), CONFIG);
+    this.plot.classList.add("drawn");
+    this.element.classList.toggle("empty", lines.every((line) => !line.ts.length));
+    this.showValues(null, zone);
+    this.#tellSource(zone);
+  }
+
+  get canvas() {
+    return this.plot.querySelector(".canvas");
+  }
+
+  /** Write the values at an instant into the legend, or the latest ones when there is none. */
+  showValues(atS) {
+    for (const line of this.lines.values()) {
+      const i = atS === null ? line.ts.length - 1 : nearest(line, atS);
+      line.value.textContent = number(i < 0 ? null : line.avg[i], this.unit);
+    }
+    this.#showSummary(atS);
+  }
+
+  /** With a single line there is room for its least, mean and most. */
+  #showSummary(atS) {
+    const summary = this.legend.querySelector(".summary");
+    if (!summary) return;
+    const line = [...this.lines.values()][0];
+    const i = line && atS !== null ? nearest(line, atS) : null;
+    const has = line?.ts.length && i !== -1;
+    const values = !has ? [null, null, null] : i === null ? whole(line) : [line.min[i], line.avg[i], line.max[i]];
+    ["min", "avg", "max"].forEach((name, n) => (summary.querySelector(`[data-${name}]`).textContent = number(values[n], this.unit)));
+  }
+
+  #tellSource(zone) {
+    const newest = Math.max(...[...this.lines.values()].map((line) => line.ts.at(-1) ?? -Infinity));
+    this.newestS = Math.max(this.newestS, newest);
+    const step = this.stepS >= 1 ? duration(this.stepS) : `${this.stepS} s`;
+    this.element.querySelector(".tier").textContent = this.resolution ? `${TIERS[this.resolution] ?? this.resolution} · ${step} steps` : "";
+    tellAge(this.element.querySelector(".age"), Number.isFinite(newest) ? newest : null);
+    this.element.querySelector(".newest").textContent = this.stepS > 10 ? "newest bucket began" : "newest sample";
+    this.plot.setAttribute("aria-label", this.#describe(newest, zone));
+  }
+
+  #describe(newest, zone) {
+    const title = `${this.metric}, graph of ${this.lines.size} ${this.lines.size === 1 ? "line" : "lines"}`;
+    if (!Number.isFinite(newest)) return `${title}, no samples in this range`;
+    const values = [...this.lines.values()].slice(0, 5).map((line) => `${line.name} ${number(line.avg.at(-1), this.unit)}`.trim());
+    return `${title}, latest at ${instant(newest, zone)}: ${values.join(", ")}`;
+  }
+
+  setBusy(isBusy) {
+    this.element.classList.toggle("busy", isBusy);
+    this.element.setAttribute("aria-busy", String(isBusy));
+  }
+
+  fail(detail) {
+    this.element.querySelector(".failure").hidden = detail === null;
+    if (detail !== null) this.element.querySelector(".failure p").textContent = detail;
+  }
+
+  #adopt(item, labels) {
+    const isMain = item.classList.contains("main");
+    const line = { labels, colour: isMain ? null : this.#colours++, name: item.dataset.name, item, value: item.querySelector(".value"), isMain, isHidden: false };
+    this.lines.set(keyOf(labels), Object.assign(line, EMPTY()));
+    return line;
+  }
+
+  /** A line that was not there when the page was made. */
+  #add(labels) {
+    const item = document.getElementById("line").content.firstElementChild.cloneNode(true);
+    const name = Object.values(labels).join(" · ") || "total";
+    item.dataset.name = name;
+    item.classList.add(`c${this.#colours % 8}`, `dash${Math.floor(this.#colours / 8) % 3}`);
+    item.querySelector(".name").textContent = name;
+    this.legend.append(item);
+    return this.#adopt(item, labels);
+  }
+
+  /** Click: only this line, or all again. With shift: this line on or off. */
+  #pick(event) {
+    const item = event.target.closest("button[data-line]");
+    if (!item) return;
+    const lines = [...this.lines.values()];
+    const picked = lines.find((line) => line.item === item);
+    const isAlone = lines.every((line) => line.isHidden === (line !== picked));
+    for (const line of lines) {
+      if (event.shiftKey) line.isHidden = line === picked ? !line.isHidden : line.isHidden;
+      else line.isHidden = isAlone ? false : line !== picked;
+      line.item.setAttribute("aria-pressed", String(!line.isHidden));
+    }
+    this.element.dispatchEvent(new CustomEvent("redraw", { bubbles: true, detail: this }));
+  }
+}
+
+const EMPTY = () => ({ ts: [], avg: [], min: [], max: [], stepS: 1 });
+const keyOf = (labels) => JSON.stringify(Object.entries(labels).sort());
+
+function div(name) {
+  const element = document.createElement("div");
+  element.className = name;
+  element.hidden = true;
+  return element;
+}
+
+function cut(line, fromS, toS) {
+  const first = line.ts.findIndex((ts) => ts >= fromS);
+  const end = line.ts.findIndex((ts) => ts >= toS);
+  for (const name of ["ts", "avg", "min", "max"]) line[name] = first < 0 ? [] : line[name].slice(first, end < 0 ? undefined : end);
+}
+
+/** Index of the sample nearest to an instant; -1 when it lies in a gap. */
+function nearest(line, atS) {
+  let [low, high] = [0, line.ts.length - 1];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (line.ts[middle] < atS) low = middle + 1;
+    else high = middle;
+  }
+  if (high < 0) return -1;
+  const i = low > 0 && atS - line.ts[low - 1] < line.ts[low] - atS ? low - 1 : low;
+  return Math.abs(line.ts[i] - atS) <= 2.5 * cadenceS(line.ts, line.stepS) ? i : -1;
+}
+
+function extent(lines) {
+  let [least, most] = [Infinity, -Infinity];
+  for (const line of lines) {
+    if (line.isHidden) continue;
+    for (const value of line.min) if (value < least) least = value;
+    for (const value of line.max) if (value > most) most = value;
+  }
+  return least <= most ? [least, most] : [0, 1];
+}
+
+function whole(line) {
+  const mean = line.avg.reduce((sum, value) => sum + value, 0) / line.avg.length;
+  return [Math.min(...line.min), mean, Math.max(...line.max)];
+}
+
+function layout(x, y, { fromS, toS, width, height }) {
+  const axis = { tickmode: "array", fixedrange: true, zeroline: false, showline: false, ticks: "", automargin: false };
+  return {
+    width,
+    height,
+    margin: MARGIN,
+    paper_bgcolor: "rgba(0,0,0,0)",
+    plot_bgcolor: "rgba(0,0,0,0)",
+    hovermode: false,
+    dragmode: false,
+    showlegend: false,
+    xaxis: { ...axis, type: "linear", range: [fromS, toS], tickvals: x.values, ticktext: x.texts },
+    yaxis: { ...axis, type: "linear", range: y.limits, tickvals: y.values, ticktext: y.texts },
+  };
+}
