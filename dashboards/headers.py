@@ -7,6 +7,7 @@ and `static/plot.css` has the few rules a plain line needs. Frames, plugins and 
 
 from urllib.parse import urlsplit
 
+from fastapi import FastAPI
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -38,6 +39,11 @@ ON_PAGES = {
 }
 HSTS = "max-age=31536000"
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+def install(app: FastAPI) -> None:
+    """Put the headers on everything the application answers."""
+    app.add_middleware(SecurityHeaders, is_https=app.state.settings.base_url.startswith("https://"))
 
 
 class SecurityHeaders:

@@ -129,8 +129,7 @@ async def _contact_s(request: Request, viewer: Viewer, name: str) -> float | Non
         contacts = await heartbeats.read_last_contact(request.app.state.stores.redis, viewer.account_id, [name])
     except AWAY:
         return None
-    heard_ms = contacts.get(name)
-    return None if heard_ms is None else heard_ms / 1000
+    return contacts.get(name)
 
 
 async def _events(watch: NodeWatch, node: str | None) -> AsyncIterator[bytes]:

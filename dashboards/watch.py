@@ -120,7 +120,7 @@ class NodeWatch:
         while True:
             try:
                 async with self._stores.redis.pubsub() as channel:
-                    await channel.subscribe(keys.events(self._account_id))
+                    await channel.subscribe(keys.events_channel(self._account_id))
                     async for _ in channel.listen():
                         self._states_due = 0.0
                         self._told.set()
@@ -152,7 +152,7 @@ class NodeWatch:
 
     async def _read_contacts(self) -> dict[str, Node]:
         contacts = await heartbeats.read_last_contact(self._stores.redis, self._account_id, list(self.view))
-        return {name: node | {"contact_s": _seconds(contacts.get(name))} for name, node in self.view.items()}
+        return {name: node | {"contact_s": contacts.get(name)} for name, node in self.view.items()}
 
     async def _read_figures(self) -> dict[str, Node]:
         self._figures_due = monotonic() + max(FIGURES_EVERY_S, len(self.view) / NODES_A_SECOND)
@@ -178,10 +178,6 @@ class Watches:
         """The account's watch; those that nobody follows any more are let go."""
         self._by_account = {key: watch for key, watch in self._by_account.items() if watch.is_followed}
         return self._by_account.setdefault(account_id, NodeWatch(self._stores, account_id))
-
-
-def _seconds(ms: int | None) -> float | None:
-    return None if ms is None else ms / 1000
 
 
 def _points(one: series.Series) -> list[tuple[float, float]]:
