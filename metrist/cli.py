@@ -58,8 +58,9 @@ def _add_processes(commands: "Commands[argparse.ArgumentParser]") -> None:
     engine.add_argument("--port", type=int, default=8123, help="port to listen on (8123)")
     _add(commands, "api", "run the API and the pages")
     _add(commands, "worker", "run the jobs")
-    _add(commands, "scheduler", "wake what is due; one process only")
-    commands.add_parser("agent", help="report this machine's metrics; see `metrist agent --help`", add_help=False)
+    _add(commands, "scheduler", "wake what is due; a second one stands by")
+    says = "report this machine's metrics; see `metrist agent --help`"
+    commands.add_parser("agent", help=says, description=says, add_help=False)
 
 
 def _add_operator(commands: "Commands[argparse.ArgumentParser]") -> None:
