@@ -112,6 +112,7 @@ def _list(engine: Engine, query: Select[*tuple[object, ...]]) -> Sequence[Accoun
 
 
 def _rename(conn: Connection, account_id: AccountId, name: str, now: datetime, actor: str) -> AccountRow:
+    events.hold(conn)
     account = _find(conn, account_id)
     if account is None:
         raise NotFound("There is no such account")

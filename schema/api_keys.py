@@ -112,6 +112,7 @@ def _scopes(names: Iterable[str]) -> frozenset[Scope]:
 
 
 def _revoke(conn: Connection, account_id: AccountId, key_id: KeyId, now: datetime, actor: str) -> bool:
+    events.hold(conn)
     theirs = (api_keys.c.id == key_id) & (api_keys.c.account_id == account_id)
     found = conn.execute(select(api_keys.c.version, api_keys.c.revoked_at).where(theirs)).one_or_none()
     if found is None:

@@ -1,0 +1,146 @@
+"""Folding: laws that hold for every history, and what each event does to its row."""
+
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain.events import FOLDS, Event, Json, Row, fold, fold_all
+from domain.nodes import INSTANCE_REST, NodeState, is_new_instance, may_move
+
+ACCOUNT, USER = UUID(int=1), UUID(int=2)
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+TWIN = {"instance_id": "b", "before": "a"}
+DESCRIBED = {"labels": {"role": "db"}, "agent": {"version": "1.2"}}
+MOVED = {"from": "online", "cause": "silence", "agent_clock": None}
+REGISTERED = {"account_id": str(ACCOUNT), "name": "web-1", "instance_id": "a", "labels": {}, "agent": {}}
+
+HISTORIES: dict[str, tuple[tuple[str, Json], list[tuple[str, Json]]]] = {
+    f"user/{USER}": (("user_created", {"email": "a@example.org"}), []),
+    f"account/{ACCOUNT}": (("account_created", {"name": "home"}), [("account_renamed", {"name": "work"})]),
+    f"membership/{ACCOUNT}/{USER}": (
+        ("membership_granted", {"role": "owner"}),
+        [("membership_granted", {"role": "viewer"}), ("membership_revoked", {"role": "viewer"})],
+    ),
+    "key/00ff00ff00ff00ff": (
+        ("key_created", {"account_id": str(ACCOUNT), "name": "k", "scopes": ["read"], "secret_sha256": "00" * 32}),
+        [("key_revoked", {})],
+    ),
+    f"node/{UUID(int=3)}": (
+        ("node_registered", REGISTERED),
+        [
+            *((f"node_{state}", MOVED) for state in NodeState),
+            ("node_instance_changed", TWIN),
+            ("node_described", DESCRIBED),
+        ],
+    ),
+}
+"""Stream → its first event and those that may follow, by type and payload."""
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> list[Event]:
+    stream = draw(st.sampled_from(sorted(HISTORIES)))
+    first, later = HISTORIES[stream]
+    facts = [first, *(draw(st.lists(st.sampled_from(later), max_size=12)) if later else [])]
+    if stream.startswith("membership/"):
+        facts = [*facts, first]  # who was revoked may be granted again
+    return [event(stream, version, *fact) for version, fact in enumerate(facts, start=1)]
+
+
+def event(stream: str, version: int, kind: str, payload: Json) -> Event:
+    return Event(stream, version, kind, payload, "system", NOON + timedelta(minutes=version))
+
+
+@given(histories(), st.data())
+def test_folding_in_two_halves_equals_folding_once(history: list[Event], data: st.DataObject) -> None:
+    cut = data.draw(st.integers(0, len(history)))
+    assert fold_all(fold_all(None, history[:cut]), history[cut:]) == fold_all(None, history)
+
+
+@given(histories())
+def test_a_row_knows_the_version_it_was_folded_to(history: list[Event]) -> None:
+    row: Row | None = None
+    for one in history:
+        row = fold(row, one)
+        assert row is None or row["version"] == one.version
+
+
+@given(histories())
+def test_folding_changes_no_row_that_was_handed_in(history: list[Event]) -> None:
+    row = fold_all(None, history[:-1])
+    before = None if row is None else dict(row)
+    fold(row, history[-1])
+    assert row == before
+
+
+def test_every_type_is_in_some_history() -> None:
+    assert {kind for first, later in HISTORIES.values() for kind, _ in [first, *later]} == set(FOLDS)
+
+
+def test_a_node_as_its_events_tell_it() -> None:
+    stream = f"node/{UUID(int=3)}"
+    told = [("node_registered", REGISTERED), ("node_late", MOVED), ("node_instance_changed", TWIN)]
+    row = fold_all(None, [event(stream, n, *fact) for n, fact in enumerate([*told, ("node_described", DESCRIBED)], 1)])
+    assert row == {
+        "id": UUID(int=3),
+        "account_id": ACCOUNT,
+        "name": "web-1",
+        "state": "late",
+        "state_since": NOON + timedelta(minutes=2),
+        "registered_at": NOON + timedelta(minutes=1),
+        "instance_id": "b",
+        "instance_since": NOON + timedelta(minutes=3),
+        "labels": {"role": "db"},
+        "agent": {"version": "1.2"},
+        "version": 4,
+    }
+
+
+def test_a_revoked_membership_is_no_row() -> None:
+    stream = f"membership/{ACCOUNT}/{USER}"
+    granted = event(stream, 1, "membership_granted", {"role": "owner"})
+    assert fold_all(None, [granted, event(stream, 2, "membership_revoked", {"role": "owner"})]) is None
+
+
+def test_a_change_of_what_was_never_made_is_refused() -> None:
+    with pytest.raises(ValueError, match="first event"):
+        fold(None, event("node/x", 1, "node_late", MOVED))
+
+
+def test_an_unknown_type_is_refused() -> None:
+    with pytest.raises(KeyError):
+        fold(None, event("node/x", 1, "node_exploded", {}))
+
+
+@pytest.mark.parametrize(
+    ("state", "reachable"),
+    [
+        (NodeState.ONLINE, {NodeState.LATE, NodeState.OFFLINE, NodeState.DEREGISTERED}),
+        (NodeState.LATE, {NodeState.ONLINE, NodeState.OFFLINE, NodeState.DEREGISTERED}),
+        (NodeState.OFFLINE, {NodeState.ONLINE, NodeState.DEREGISTERED}),
+        (NodeState.DEREGISTERED, {NodeState.ONLINE}),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_silence_only_moves_on_and_contact_brings_back(state: NodeState, reachable: set[NodeState]) -> None:
+    assert {to_state for to_state in NodeState if may_move(state, to_state)} == reachable
+
+
+@pytest.mark.parametrize(
+    ("seen", "known", "rested", "is_new"),
+    [
+        (None, "a", True, False),
+        ("a", "a", True, False),
+        ("a", None, False, True),
+        ("b", "a", True, True),
+        ("b", "a", False, False),
+    ],
+)
+def test_twins_under_one_name_are_news_only_now_and_then(
+    seen: str | None, known: str | None, rested: bool, is_new: bool
+) -> None:
+    since = NOON - INSTANCE_REST + timedelta(seconds=0 if rested else 1)
+    assert is_new_instance(seen, known, since if known else None, NOON) == is_new
