@@ -7,6 +7,7 @@ import time
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import psutil
 import pytest
 
@@ -14,6 +15,7 @@ from agent.collect import Collector, parts
 from agent.parts import disks, sensors
 from agent.parts.disks import DiskUse
 from domain import series_key
+from domain.snapshots import Admission, Bounds
 
 
 def test_a_real_snapshot_is_finite_canonical_and_complete() -> None:
@@ -42,6 +44,14 @@ def test_a_real_snapshot_is_finite_canonical_and_complete() -> None:
     percents = [value for key, value in second.items() if "_percent" in key and not key.startswith("agent.")]
     assert all(0 <= value <= 100 for value in percents)
     assert 'cpu.usage_percent{core="0"}' in second
+
+
+def test_the_server_takes_every_sample_of_it() -> None:
+    metrics = Collector(parts(lambda: 0)).collect()
+    body = msgspec.json.encode({"node": "web-1", "ts": 1_800_000_000.0, "metrics": metrics}) + b"\n"
+    bounds = Bounds(oldest_s=0, now_s=1_800_000_000, newest_s=1_800_000_600)
+    admitted = Admission().admit(body, bounds, is_ndjson=True)
+    assert (admitted.accepted, admitted.refused) == (len(metrics), 0)
 
 
 def test_a_part_that_fails_costs_only_itself_and_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
