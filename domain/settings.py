@@ -50,10 +50,10 @@ class Settings(BaseSettings):
     snapshot_future_s: int = Field(600, gt=0, description="Samples further in the future are refused")
 
     # retention
-    raw_retention_days: int = Field(30, gt=0, description="How long single samples are kept")
-    minute_retention_days: int = Field(400, gt=0, description="How long the 1m rollup is kept")
+    raw_retention_days: int = Field(30, gt=0, le=10_000, description="How long single samples are kept")
+    minute_retention_days: int = Field(400, gt=0, le=10_000, description="How long the 1m rollup is kept")
     hour_retention_days: int = Field(
-        1_830, gt=0, description="How long the 1h rollup is kept; older samples are refused"
+        1_830, gt=0, le=10_000, description="How long the 1h rollup is kept; older samples are refused"
     )
 
     # nodes

@@ -66,5 +66,5 @@ def lease(process: str) -> str:
     return f"lease:{process}"
 
 
-def events(account_id: AccountId) -> str:
+def events_channel(account_id: AccountId) -> str:
     return f"events:{account_id}"

@@ -34,7 +34,7 @@ _MAIN_OF_ROLLUP: Mapping[Aggregation, str] = {
     "min": "min(r.min)",
     "max": "max(r.max)",
     "sum": "sum(r.sum)",
-    "last": "argMaxMerge(r.last)",
+    "last": "max(r.last).2",
     "count": "toFloat64(sum(r.count))",
 }
 

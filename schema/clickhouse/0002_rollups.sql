@@ -1,7 +1,7 @@
 -- The same series at one minute and one hour: what every graph of more than a few hours reads.
 --
--- Each bucket [ts, ts + step) holds what can be merged exactly: min, max, sum, count and the last value with its
--- time. Averages are sum / count, never averages of averages. Read by the node's page and GET /api/v1/series.
+-- Each bucket [ts, ts + step) holds what can be merged exactly: min, max, sum, count and the last sample as (time,
+-- value), whose maximum is the latest; half the size of an argMax state. Averages are sum / count. Read by the node's page and GET /api/v1/series.
 -- Grid: toStartOfMinute and toStartOfHour in UTC, the grid of domain/series.py.
 -- Retention is set from METRIST_MINUTE_RETENTION_DAYS and METRIST_HOUR_RETENTION_DAYS by `metrist migrate`.
 CREATE TABLE IF NOT EXISTS samples_1m
@@ -17,8 +17,7 @@ CREATE TABLE IF NOT EXISTS samples_1m
     max      SimpleAggregateFunction(max, Float64)               CODEC(ALP, ZSTD(1)),
     sum      SimpleAggregateFunction(sum, Float64)               CODEC(ALP, ZSTD(1)),
     count    SimpleAggregateFunction(sum, UInt64)                CODEC(T64, ZSTD(1)),
-    last     AggregateFunction(argMax, Float64, DateTime64(3, 'UTC')) CODEC(ZSTD(1)),
-    last_ts  SimpleAggregateFunction(max, DateTime64(3, 'UTC'))  CODEC(DoubleDelta, ZSTD(1)),
+    last     SimpleAggregateFunction(max, Tuple(ts DateTime64(3, 'UTC'), value Float64)) CODEC(ZSTD(1)),
     -- for analysts
     labels   Map(String, String)                                 ALIAS extractKeyValuePairsWithEscaping(labelset, '=', ',', '"'),
     avg      Float64                                             ALIAS sum / count
@@ -45,8 +44,7 @@ CREATE TABLE IF NOT EXISTS samples_1h
     max      SimpleAggregateFunction(max, Float64)               CODEC(ALP, ZSTD(1)),
     sum      SimpleAggregateFunction(sum, Float64)               CODEC(ALP, ZSTD(1)),
     count    SimpleAggregateFunction(sum, UInt64)                CODEC(T64, ZSTD(1)),
-    last     AggregateFunction(argMax, Float64, DateTime64(3, 'UTC')) CODEC(ZSTD(1)),
-    last_ts  SimpleAggregateFunction(max, DateTime64(3, 'UTC'))  CODEC(DoubleDelta, ZSTD(1)),
+    last     SimpleAggregateFunction(max, Tuple(ts DateTime64(3, 'UTC'), value Float64)) CODEC(ZSTD(1)),
     -- for analysts
     labels   Map(String, String)                                 ALIAS extractKeyValuePairsWithEscaping(labelset, '=', ',', '"'),
     avg      Float64                                             ALIAS sum / count

@@ -10,9 +10,8 @@ CREATE TABLE IF NOT EXISTS series
     metric   LowCardinality(String)                              CODEC(ZSTD(1)),
     labelset LowCardinality(String)                              CODEC(ZSTD(1)),
     -- bookkeeping
-    first_ts SimpleAggregateFunction(min, DateTime('UTC')),
-    last     AggregateFunction(argMax, Float64, DateTime64(3, 'UTC')),
-    last_ts  SimpleAggregateFunction(max, DateTime64(3, 'UTC')),
+    first_ts SimpleAggregateFunction(min, DateTime64(3, 'UTC')),
+    last     SimpleAggregateFunction(max, Tuple(ts DateTime64(3, 'UTC'), value Float64)),
     -- for analysts
     labels   Map(String, String)                                 ALIAS extractKeyValuePairsWithEscaping(labelset, '=', ',', '"')
 )

@@ -1,10 +1,10 @@
 -- The way in: one INSERT of a spool segment into `ingest` fills samples, both rollups and the list of series.
 --
 -- `ingest` stores nothing (engine Null): ClickHouse parses the JSON lines, the views do the rest in the same INSERT.
--- `ingest_minutes`, likewise Null, is the one grouping that everything else is read from: a row per series and
--- minute with the samples as arrays, so that raw samples are unpacked and rollups copied without grouping again
--- (half the cost of a GROUP BY per rollup over single samples; ADR 0004 has the figures).
--- Tokens: every table behind the views drops a block whose token it knows, each on its own.
+-- `ingest_series`, likewise Null, is the one grouping that everything is made from: a row per series, its samples as
+-- arrays in the order of time, rows in the tables' own order. So raw samples arrive sorted, and a rollup is a walk over
+-- ranges of an array: all of it costs 0.42 us CPU a sample, a GROUP BY per rollup over single samples 0.65 (ADR 0004).
+-- Tokens: each table behind a view drops a block whose token it knows, on its own; no table is fed from another.
 CREATE TABLE IF NOT EXISTS ingest
 (
     account   UUID,
@@ -13,13 +13,12 @@ CREATE TABLE IF NOT EXISTS ingest
 )
 ENGINE = Null;
 
-CREATE TABLE IF NOT EXISTS ingest_minutes
+CREATE TABLE IF NOT EXISTS ingest_series
 (
     account  UUID,
     metric   String,
     node     String,
     labelset String,
-    minute   DateTime('UTC'),
     ts       Array(DateTime64(3, 'UTC')),
     value    Array(Float64)
 )
@@ -33,7 +32,7 @@ SELECT
     labelset,
     sample_ts    AS ts,
     sample_value AS value
-FROM ingest_minutes
+FROM ingest_series
 ARRAY JOIN
     ts    AS sample_ts,
     value AS sample_value;
@@ -44,14 +43,43 @@ SELECT
     metric,
     node,
     labelset,
-    minute                                   AS ts,
-    arrayMin(value)                          AS min,
-    arrayMax(value)                          AS max,
-    arraySum(value)                          AS sum,
-    length(value)                            AS count,
-    arrayReduce('argMaxState', value, m.ts)  AS last,
-    arrayMax(m.ts)                           AS last_ts
-FROM ingest_minutes AS m;
+    bucket_ts                    AS ts,
+    bucket_min                   AS min,
+    bucket_max                   AS max,
+    bucket_sum                   AS sum,
+    bucket_length                AS count,
+    (bucket_last_ts, bucket_last) AS last
+FROM
+(
+    SELECT
+        account,
+        metric,
+        node,
+        labelset,
+        g.ts                                                                    AS times,
+        g.value                                                                 AS values,
+        arrayMap(t -> toStartOfMinute(t), times)                                AS buckets,
+        arrayFilter((i, change) -> change != 0 OR i = 1, arrayEnumerate(buckets),
+            arrayDifference(arrayMap(b -> toUInt32(b), buckets)))               AS starts,
+        arrayMap((this, next) -> toUInt32(next - this), starts,
+            arrayPushBack(arrayPopFront(starts), toUInt32(length(buckets) + 1))) AS lengths,
+        arrayZip(starts, lengths)                                               AS ranges,
+        arrayMap(i -> buckets[i], starts)                                       AS bucket_tss,
+        arrayReduceInRanges('min', ranges, values)                              AS mins,
+        arrayReduceInRanges('max', ranges, values)                              AS maxs,
+        arrayReduceInRanges('sum', ranges, values)                              AS sums,
+        arrayMap((i, n) -> times[i + n - 1], starts, lengths)                   AS last_tss,
+        arrayMap((i, n) -> values[i + n - 1], starts, lengths)                  AS lasts
+    FROM ingest_series AS g
+)
+ARRAY JOIN
+    bucket_tss AS bucket_ts,
+    mins       AS bucket_min,
+    maxs       AS bucket_max,
+    sums       AS bucket_sum,
+    lengths    AS bucket_length,
+    last_tss   AS bucket_last_ts,
+    lasts      AS bucket_last;
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS samples_1h_view TO samples_1h AS
 SELECT
@@ -59,20 +87,43 @@ SELECT
     metric,
     node,
     labelset,
-    toStartOfHour(m.ts)     AS ts,
-    min(m.min)              AS min,
-    max(m.max)              AS max,
-    sum(m.sum)              AS sum,
-    sum(m.count)            AS count,
-    argMaxMergeState(m.last) AS last,
-    max(m.last_ts)          AS last_ts
-FROM samples_1m AS m
-GROUP BY
-    account,
-    metric,
-    node,
-    labelset,
-    ts;
+    bucket_ts                    AS ts,
+    bucket_min                   AS min,
+    bucket_max                   AS max,
+    bucket_sum                   AS sum,
+    bucket_length                AS count,
+    (bucket_last_ts, bucket_last) AS last
+FROM
+(
+    SELECT
+        account,
+        metric,
+        node,
+        labelset,
+        g.ts                                                                    AS times,
+        g.value                                                                 AS values,
+        arrayMap(t -> toStartOfHour(t), times)                                AS buckets,
+        arrayFilter((i, change) -> change != 0 OR i = 1, arrayEnumerate(buckets),
+            arrayDifference(arrayMap(b -> toUInt32(b), buckets)))               AS starts,
+        arrayMap((this, next) -> toUInt32(next - this), starts,
+            arrayPushBack(arrayPopFront(starts), toUInt32(length(buckets) + 1))) AS lengths,
+        arrayZip(starts, lengths)                                               AS ranges,
+        arrayMap(i -> buckets[i], starts)                                       AS bucket_tss,
+        arrayReduceInRanges('min', ranges, values)                              AS mins,
+        arrayReduceInRanges('max', ranges, values)                              AS maxs,
+        arrayReduceInRanges('sum', ranges, values)                              AS sums,
+        arrayMap((i, n) -> times[i + n - 1], starts, lengths)                   AS last_tss,
+        arrayMap((i, n) -> values[i + n - 1], starts, lengths)                  AS lasts
+    FROM ingest_series AS g
+)
+ARRAY JOIN
+    bucket_tss AS bucket_ts,
+    mins       AS bucket_min,
+    maxs       AS bucket_max,
+    sums       AS bucket_sum,
+    lengths    AS bucket_length,
+    last_tss   AS bucket_last_ts,
+    lasts      AS bucket_last;
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS series_view TO series AS
 SELECT
@@ -80,49 +131,58 @@ SELECT
     node,
     metric,
     labelset,
-    h.ts      AS first_ts,
-    h.last    AS last,
-    h.last_ts AS last_ts
-FROM samples_1h AS h;
+    g.ts[1]               AS first_ts,
+    (g.ts[-1], g.value[-1]) AS last
+FROM ingest_series AS g;
 
 -- Last, so that nothing flows before every table behind it is there.
-CREATE MATERIALIZED VIEW IF NOT EXISTS ingest_view TO ingest_minutes AS
+CREATE MATERIALIZED VIEW IF NOT EXISTS ingest_view TO ingest_series AS
 SELECT
     account,
-    if(brace = 0, key, substring(key, 1, brace - 1))                           AS metric,
+    if(brace = 0, key, substring(key, 1, brace - 1))                      AS metric,
     node,
-    if(brace = 0, '', substring(key, brace + 1, length(key) - brace - 1))      AS labelset,
-    minute,
-    groupArray(sample_ts)                                                      AS ts,
-    groupArray(sample_value)                                                   AS value
+    if(brace = 0, '', substring(key, brace + 1, length(key) - brace - 1)) AS labelset,
+    arraySort(times)                                                      AS ts,
+    arraySort((v, t) -> t, values, times)                                 AS value
 FROM
 (
     SELECT
         account,
-        snapshot.1                                                AS node,
-        fromUnixTimestamp64Milli(toInt64(round(snapshot.2 * 1000)), 'UTC') AS sample_ts,
-        toStartOfMinute(sample_ts)                                AS minute,
-        metric_value.1                                            AS key,
-        metric_value.2                                            AS sample_value,
-        position(key, '{')                                        AS brace
+        node,
+        key,
+        position(key, '{')       AS brace,
+        groupArray(sample_ts)    AS times,
+        groupArray(sample_value) AS values
     FROM
     (
         SELECT
             account,
-            snapshot,
-            arrayJoin(CAST(snapshot.3, 'Array(Tuple(String, Float64))')) AS metric_value
+            node,
+            sample_ts,
+            key,
+            sample_value
         FROM
         (
             SELECT
                 account,
-                arrayJoin(snapshots) AS snapshot
+                snapshot.node                                                        AS node,
+                fromUnixTimestamp64Milli(toInt64(round(snapshot.ts * 1000)), 'UTC') AS sample_ts,
+                mapKeys(snapshot.metrics)                                            AS metric_keys,
+                mapValues(snapshot.metrics)                                          AS metric_values
             FROM ingest
+            ARRAY JOIN snapshots AS snapshot
         )
+        ARRAY JOIN
+            metric_keys   AS key,
+            metric_values AS sample_value
     )
+    GROUP BY
+        account,
+        node,
+        key
 )
-GROUP BY
+ORDER BY
     account,
-    key,
-    brace,
+    metric,
     node,
-    minute;
+    labelset;

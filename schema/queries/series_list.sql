@@ -3,8 +3,8 @@ SELECT
     metric,
     node,
     labelset,
-    toUnixTimestamp64Milli(max(s.last_ts)) / 1000 AS last_ts,
-    argMaxMerge(s.last)                           AS last
+    toUnixTimestamp64Milli(max(s.last).1) / 1000 AS last_ts,
+    max(s.last).2                                 AS last_value
 FROM series AS s
 WHERE account = {account:UUID}
   AND /*metrics*/
@@ -13,7 +13,7 @@ GROUP BY
     metric,
     node,
     labelset
-HAVING max(s.last_ts) >= toDateTime64({seen_since_s:UInt32}, 3, 'UTC')
+HAVING max(s.last).1 >= toDateTime64({seen_since_s:UInt32}, 3, 'UTC')
 ORDER BY
     metric,
     node,

@@ -1,0 +1,1 @@
+"""Benchmarks: ingest, reads, pings; beside VictoriaMetrics where it is installed. Results in RESULTS.md."""

@@ -1,0 +1,73 @@
+"""`make bench`: the reference workload in and out and pings beside it; the same for VictoriaMetrics if installed."""
+
+import argparse
+import tempfile
+import time
+from pathlib import Path
+
+from bench import ingest, pings, reads, victoria
+from bench.platform import Platform
+from bench.report import Report
+from bench.victoria import Victoria
+from bench.workload import QUICK, W1, W2, Workload
+
+IDLE_S = 10
+
+
+def main() -> None:
+    """Run what the arguments name; prints JSON lines and appends to RESULTS.md."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument(
+        "--parts", default="idle,w1,reads,w2,pings", help="comma-separated: idle, quick, w1, reads, w2, pings"
+    )
+    parser.add_argument(
+        "--folder", type=Path, help="where the workload's files are kept (default: /dev/shm or the temp dir)"
+    )
+    parser.add_argument("--dry", action="store_true", help="do not append to RESULTS.md")
+    arguments = parser.parse_args()
+    parts = arguments.parts.split(",")
+    folder = arguments.folder or _memory_folder()
+    report = Report()
+    if "idle" in parts:
+        _idle(report)
+    for name, workload in (("quick", QUICK), ("w1", W1), ("w2", W2)):
+        if name in parts:
+            _workload(report, workload, folder, has_reads=name == "w1" and "reads" in parts)
+    if "pings" in parts:
+        with Platform() as platform:
+            pings.measure(report, platform, per_s=1_000, samples_per_s=0, seconds=10)
+            pings.measure(report, platform, per_s=1_000, samples_per_s=200_000, seconds=20)
+    if not arguments.dry:
+        report.close(f"make bench ARGS='--parts {arguments.parts}'")
+
+
+def _workload(report: Report, workload: Workload, folder: Path, *, has_reads: bool) -> None:
+    files = workload.write(folder)
+    with Platform() as platform:
+        ingest.ours(report, platform, workload, files)
+        if has_reads:
+            reads.ours(report, platform.client)
+    if not victoria.is_installed():
+        print("victoria-metrics is not installed: no peer in this run")
+        return
+    with Victoria() as peer:
+        ingest.victorias(report, peer, workload, files)
+        if has_reads:
+            reads.victorias(report, peer.client)
+    ingest.compare(report, workload)
+
+
+def _idle(report: Report) -> None:
+    with Platform(has_agent=True) as platform:
+        time.sleep(IDLE_S)
+        for name, size in platform.family.rss_mb().items():
+            report.figure(f"idle RSS {name}", size, "MB", "≤ 700" if name == "total" else "")
+
+
+def _memory_folder() -> Path:
+    memory = Path("/dev/shm")
+    return memory if memory.is_dir() else Path(tempfile.gettempdir())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,50 @@
+"""What a process and all it started cost, by the operating system's account."""
+
+import contextlib
+import time
+from collections.abc import Iterator
+
+import psutil
+
+
+class Family:
+    """A process and its descendants; processes that ended keep their CPU in the sum of their parents' children time."""
+
+    def __init__(self, pid: int) -> None:
+        self._root = psutil.Process(pid)
+
+    def members(self) -> Iterator[psutil.Process]:
+        yield self._root
+        yield from self._root.children(recursive=True)
+
+    def cpu_s(self) -> float:
+        """User and system seconds of all members so far."""
+        total = 0.0
+        for process in self.members():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                times = process.cpu_times()
+                total += times.user + times.system
+        return total
+
+    def rss_mb(self) -> dict[str, float]:
+        """Resident MB by command, and of all as "total"."""
+        found: dict[str, float] = {}
+        for process in self.members():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                name = " ".join(process.cmdline()[-6:])[-40:] or process.name()
+                found[f"{name} [{process.pid}]"] = process.memory_info().rss / 1e6
+        found["total"] = sum(found.values())
+        return found
+
+
+def quiet_cpu(family: Family, *, below_share: float = 0.05, timeout_s: float = 60) -> float:
+    """Wait until the family is idle (merges done) and return its CPU seconds."""
+    deadline = time.monotonic() + timeout_s
+    before = family.cpu_s()
+    while time.monotonic() < deadline:
+        time.sleep(1.0)
+        after = family.cpu_s()
+        if after - before < below_share:
+            return after
+        before = after
+    return before

@@ -1,0 +1,129 @@
+"""What a ping may say: a node's name and, if it likes, what it is and what it has finished."""
+
+import math
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, NoReturn
+
+import msgspec
+
+from domain import series_key, snapshots
+from domain.commands import MESSAGE_MAX_CHARS, Outcome
+from domain.errors import InvalidBody, MalformedBody
+from domain.series_key import InvalidKey
+
+AGENT_FACTS_MAX = 20
+AGENT_FACT_MAX_CHARS = 200
+FINISHED_MAX = 1000
+INTERVAL_MAX_S = 3_600.0
+CLOCK_MAX_S = 1e11
+_INSTANCE = re.compile(r"[!-~]{1,64}")
+_BYTE = re.compile(r"\(byte (\d+)\)")
+
+Short = Annotated[str, msgspec.Meta(max_length=AGENT_FACT_MAX_CHARS)]
+
+
+class Report(msgspec.Struct):
+    """What became of a command."""
+
+    id: Short
+    state: Outcome
+    message: str | None = None
+
+
+class Ping(msgspec.Struct):
+    """The body of a ping; everything but the node may be left out.
+
+    sent_at          the agent's clock, Unix seconds
+    wait             s it is willing to be held
+    ping_interval_s  s it means to ping every; may be longer than the server asks
+    agent            version, os …
+    monitors         hash of the set of monitors it runs
+    """
+
+    node: str
+    instance: str | None = None
+    sent_at: float | None = None
+    wait: float = 0.0
+    finished: Annotated[list[Report], msgspec.Meta(max_length=FINISHED_MAX)] | None = None
+    ping_interval_s: float | None = None
+    agent: (
+        Annotated[dict[Short, Short | int | float | bool | None], msgspec.Meta(max_length=AGENT_FACTS_MAX)] | None
+    ) = None
+    labels: dict[str, str] | None = None
+    monitors: Short | None = None
+
+
+_decode = msgspec.json.Decoder(Ping).decode
+
+
+def parse(body: bytes) -> Ping:
+    """A checked ping. Raises MalformedBody with the byte `offset`, InvalidBody with what to change."""
+    if not body.strip():
+        raise MalformedBody('the body is empty; send at least {"node": "…"}', offset=0)
+    try:
+        ping = _decode(body)
+    except msgspec.ValidationError as error:
+        raise InvalidBody(f"the ping has the wrong shape: {error}") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        _malformed(error)
+    _check(ping)
+    return ping
+
+
+def hold_s(ping: Ping, interval_s: float, most_s: float) -> float:
+    """How long to hold a ping at most.
+
+    Never longer than a node's interval: a held request proves nothing about who holds its other end, so a node that
+    is held must come as often as one that is not.
+    """
+    return min(max(ping.wait, 0.0), interval_s, most_s)
+
+
+def expected_s(ping: Ping, interval_s: float) -> float:
+    """How often this node is to be expected: as we asked, or as seldom as it says."""
+    return min(max(ping.ping_interval_s or 0.0, interval_s), max(INTERVAL_MAX_S, interval_s))
+
+
+def report(found: Report) -> tuple[str, Outcome, str]:
+    """Id, state and message, short enough to keep."""
+    return found.id, found.state, (found.message or "")[:MESSAGE_MAX_CHARS]
+
+
+def check_instance(instance: str | None) -> str | None:
+    """Raises InvalidBody unless it is an id we keep."""
+    if instance is not None and not _INSTANCE.fullmatch(instance):
+        raise InvalidBody("an instance id is 1 to 64 printable ASCII characters without spaces")
+    return instance
+
+
+def _check(ping: Ping) -> None:
+    check_instance(ping.instance)
+    try:
+        snapshots.check_node(ping.node)
+        series_key.check_labels(ping.labels or {})
+    except InvalidKey as error:
+        raise InvalidBody(str(error)) from error
+    for name, value in _numbers(ping).items():
+        if value is not None and not (math.isfinite(value) and 0 <= value <= CLOCK_MAX_S):
+            raise InvalidBody(f"{name} must be a number of seconds, not negative")
+    if _has_control(ping.agent or {}):
+        raise InvalidBody("agent must hold printable texts and finite numbers")
+
+
+def _numbers(ping: Ping) -> dict[str, float | None]:
+    return {"sent_at": ping.sent_at, "wait": ping.wait, "ping_interval_s": ping.ping_interval_s}
+
+
+def _has_control(facts: Mapping[str, Any]) -> bool:
+    texts = [part for pair in facts.items() for part in pair if isinstance(part, str)]
+    return any(not text.isprintable() for text in texts)
+
+
+def _malformed(error: Exception) -> NoReturn:
+    if isinstance(error, UnicodeDecodeError):
+        raise MalformedBody("the body is not UTF-8", offset=error.start) from error
+    found = _BYTE.search(str(error))
+    if found is None:
+        raise MalformedBody(f"the body is not JSON: {error}") from error
+    raise MalformedBody(f"the body is not JSON: {error}", offset=int(found[1])) from error
