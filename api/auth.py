@@ -15,8 +15,9 @@ from dashboards.signin import viewer_of
 from domain import keys, tokens
 from domain.errors import Forbidden, MissingKey, WrongKey
 from domain.ids import AccountId, KeyId
-from domain.keys import Scope, StoredKey
+from domain.keys import Scope
 from schema import api_keys
+from schema.api_keys import StoredKey
 
 log = structlog.get_logger()
 _FRESH_S = 5.0
