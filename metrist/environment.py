@@ -1,7 +1,7 @@
 """Settings as this process finds them, and as its children shall."""
 
+import re
 from typing import Any
-from urllib.parse import urlsplit
 
 from pydantic import SecretStr, ValidationError
 
@@ -10,6 +10,8 @@ from domain.settings import Settings
 
 INVALID_SETTINGS_EXIT = 78
 """EX_CONFIG of sysexits.h: starting again is of no use before somebody has changed something."""
+
+PASSWORDS = re.compile(r"(://[^:/?@]*:)[^/?]*(?=@)|(?<=password=)[^&]*")
 
 
 class InvalidSettings(StartRefused):
@@ -37,11 +39,7 @@ def is_set(settings: Settings, name: str) -> bool:
 
 def without_password(url: SecretStr) -> str:
     """A store's URL as it may be shown."""
-    parts = urlsplit(url.get_secret_value())
-    if "@" not in parts.netloc:
-        return parts.geturl()
-    user = parts.username or ""
-    return parts._replace(netloc=f"{user}:***@{parts.netloc.rpartition('@')[2]}").geturl()
+    return PASSWORDS.sub(lambda found: f"{found[1] or ''}***", url.get_secret_value())
 
 
 def _explain(error: Any) -> str:

@@ -25,6 +25,6 @@ async def run(name: str, command: list[str], env: Mapping[str, str]) -> str:
             orphans.kill_group(process.pid)
             await process.wait()
     if process.returncode:
-        words = complained.decode(errors="replace").strip().splitlines()
-        raise StartRefused(f"{name} failed: {words[-1] if words else f'exit code {process.returncode}'}")
+        words = complained.decode(errors="replace").strip().splitlines() or [f"exit code {process.returncode}"]
+        raise StartRefused(f"{name} failed: {words[-1].removeprefix('metrist: ')}")
     return said.decode()

@@ -1,0 +1,50 @@
+"""One directory, held by one process, readable by its owner only."""
+
+import json
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from domain.errors import StartRefused
+from metrist import datadir
+from metrist.datadir import DataDir, hold
+
+
+def test_it_is_made_private_and_held_by_one(tmp_path: Path) -> None:
+    with hold(tmp_path / "a" / "data") as data:
+        assert data.root.stat().st_mode & 0o777 == 0o700
+        with (
+            pytest.raises(StartRefused, match=rf"\(process {os.getpid()}\) is running on {data.root}"),
+            hold(data.root),
+        ):
+            pass
+    with hold(data.root):
+        pass
+
+
+def test_one_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StartRefused, match=r"cannot use .*/file/data as data directory: Not a directory"):
+        hold(tmp_path / "file" / "data").__enter__()
+
+
+def test_passwords_are_drawn_once(tmp_path: Path) -> None:
+    data = DataDir(tmp_path)
+    first = datadir.passwords(data)
+    assert datadir.passwords(data) == first
+    assert set(first) == {"clickhouse", "redis"}
+    assert len(set(first.values())) == 2
+    assert (tmp_path / "passwords.json").stat().st_mode & 0o777 == 0o600
+
+
+def test_ports_stay_unless_they_are_taken(tmp_path: Path) -> None:
+    data = DataDir(tmp_path)
+    first = datadir.ports(data)
+    assert datadir.ports(data) == first
+    with socket.create_server(("127.0.0.1", first["redis"])):
+        then = datadir.ports(data)
+    assert then["clickhouse"] == first["clickhouse"]
+    assert then["redis"] not in first.values()
+    assert json.loads((tmp_path / "ports.json").read_text()) == then
