@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.resources import files
+from urllib.parse import urlsplit
 
 import structlog
 
@@ -113,8 +114,7 @@ def describe(clickhouse: ClickHouse) -> str:
 def build_and_describe(url: str, settings: Settings) -> str:
     """Build everything from nothing in a scratch database of a real engine and describe it."""
     scratch = f"check_{secrets.token_hex(6)}"
-    base, _, _ = url.rpartition("/")
-    clickhouse = ClickHouse(f"{base}/{scratch}")
+    clickhouse = ClickHouse(urlsplit(url)._replace(path=f"/{scratch}").geturl())
     try:
         upgrade(clickhouse, settings)
         return describe(clickhouse)

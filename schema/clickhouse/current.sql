@@ -1,0 +1,308 @@
+CREATE TABLE ingest
+(
+    `account` UUID,
+    `batch` String,
+    `snapshots` Array(Tuple(
+        node String,
+        ts Float64,
+        metrics Map(String, Float64)))
+)
+ENGINE = `Null`;
+
+CREATE TABLE ingest_series
+(
+    `account` UUID,
+    `metric` String,
+    `node` String,
+    `labelset` String,
+    `ts` Array(DateTime64(3, 'UTC')),
+    `value` Array(Float64)
+)
+ENGINE = `Null`;
+
+CREATE MATERIALIZED VIEW ingest_view TO ingest_series
+(
+    `account` UUID,
+    `metric` String,
+    `node` String,
+    `labelset` String,
+    `ts` Array(DateTime64(3, 'UTC')),
+    `value` Array(Float64)
+)
+AS SELECT
+    account,
+    if(brace = 0, key, substring(key, 1, brace - 1)) AS metric,
+    node,
+    if(brace = 0, '', substring(key, brace + 1, (length(key) - brace) - 1)) AS labelset,
+    arraySort(times) AS ts,
+    arraySort((v, t) -> t, `values`, times) AS value
+FROM
+(
+    SELECT
+        account,
+        node,
+        key,
+        position(key, '{') AS brace,
+        groupArray(sample_ts) AS times,
+        groupArray(sample_value) AS `values`
+    FROM
+    (
+        SELECT
+            account,
+            node,
+            sample_ts,
+            key,
+            sample_value
+        FROM
+        (
+            SELECT
+                account,
+                snapshot.node AS node,
+                fromUnixTimestamp64Milli(toInt64(round(snapshot.ts * 1000)), 'UTC') AS sample_ts,
+                mapKeys(snapshot.metrics) AS metric_keys,
+                mapValues(snapshot.metrics) AS metric_values
+            FROM ingest
+            ARRAY JOIN snapshots AS snapshot
+        )
+        ARRAY JOIN
+            metric_keys AS key,
+            metric_values AS sample_value
+    )
+    GROUP BY
+        account,
+        node,
+        key
+)
+ORDER BY
+    account ASC,
+    metric ASC,
+    node ASC,
+    labelset ASC;
+
+CREATE TABLE samples
+(
+    `account` UUID CODEC(ZSTD(1)),
+    `metric` LowCardinality(String) CODEC(ZSTD(1)),
+    `node` LowCardinality(String) CODEC(ZSTD(1)),
+    `labelset` LowCardinality(String) CODEC(ZSTD(1)),
+    `ts` DateTime64(3, 'UTC') CODEC(DoubleDelta, ZSTD(1)),
+    `value` Float64 CODEC(ALP, ZSTD(1)),
+    `labels` Map(String, String) ALIAS extractKeyValuePairsWithEscaping(labelset, '=', ',', '"')
+)
+ENGINE = MergeTree
+PARTITION BY toMonday(ts)
+ORDER BY (account, metric, node, labelset, ts)
+SETTINGS non_replicated_deduplication_window = 10000, fsync_after_insert = 1, fsync_part_directory = 1, ttl_only_drop_parts = 1, index_granularity = 8192;
+
+CREATE TABLE samples_1h
+(
+    `account` UUID CODEC(ZSTD(1)),
+    `metric` LowCardinality(String) CODEC(ZSTD(1)),
+    `node` LowCardinality(String) CODEC(ZSTD(1)),
+    `labelset` LowCardinality(String) CODEC(ZSTD(1)),
+    `ts` DateTime('UTC') CODEC(DoubleDelta, ZSTD(1)),
+    `min` SimpleAggregateFunction(min, Float64) CODEC(ALP, ZSTD(1)),
+    `max` SimpleAggregateFunction(max, Float64) CODEC(ALP, ZSTD(1)),
+    `sum` SimpleAggregateFunction(sum, Float64) CODEC(ALP, ZSTD(1)),
+    `count` SimpleAggregateFunction(sum, UInt64) CODEC(T64, ZSTD(1)),
+    `last` SimpleAggregateFunction(max, Tuple(
+        ts DateTime64(3, 'UTC'),
+        value Float64)) CODEC(ZSTD(1)),
+    `labels` Map(String, String) ALIAS extractKeyValuePairsWithEscaping(labelset, '=', ',', '"'),
+    `avg` Float64 ALIAS sum / count
+)
+ENGINE = AggregatingMergeTree
+PARTITION BY toYear(ts)
+ORDER BY (account, metric, node, labelset, ts)
+SETTINGS non_replicated_deduplication_window = 10000, fsync_after_insert = 1, fsync_part_directory = 1, ttl_only_drop_parts = 1, index_granularity = 8192;
+
+CREATE MATERIALIZED VIEW samples_1h_view TO samples_1h
+(
+    `account` UUID,
+    `metric` String,
+    `node` String,
+    `labelset` String,
+    `ts` DateTime('UTC'),
+    `min` Float64,
+    `max` Float64,
+    `sum` Float64,
+    `count` UInt32,
+    `last` Tuple(
+        DateTime64(3, 'UTC'),
+        Float64)
+)
+AS SELECT
+    account,
+    metric,
+    node,
+    labelset,
+    bucket_ts AS ts,
+    bucket_min AS min,
+    bucket_max AS max,
+    bucket_sum AS sum,
+    bucket_length AS count,
+    (bucket_last_ts, bucket_last) AS last
+FROM
+(
+    SELECT
+        account,
+        metric,
+        node,
+        labelset,
+        g.ts AS times,
+        g.value AS `values`,
+        arrayMap(t -> toStartOfHour(t), times) AS buckets,
+        arrayFilter((i, change) -> ((change != 0) OR (i = 1)), arrayEnumerate(buckets), arrayDifference(arrayMap(b -> toUInt32(b), buckets))) AS starts,
+        arrayMap((this, next) -> toUInt32(next - this), starts, arrayPushBack(arrayPopFront(starts), toUInt32(length(buckets) + 1))) AS lengths,
+        arrayZip(starts, lengths) AS ranges,
+        arrayMap(i -> (buckets[i]), starts) AS bucket_tss,
+        arrayReduceInRanges('min', ranges, `values`) AS mins,
+        arrayReduceInRanges('max', ranges, `values`) AS maxs,
+        arrayReduceInRanges('sum', ranges, `values`) AS sums,
+        arrayMap((i, n) -> (times[(i + n) - 1]), starts, lengths) AS last_tss,
+        arrayMap((i, n) -> (`values`[(i + n) - 1]), starts, lengths) AS lasts
+    FROM ingest_series AS g
+)
+ARRAY JOIN
+    bucket_tss AS bucket_ts,
+    mins AS bucket_min,
+    maxs AS bucket_max,
+    sums AS bucket_sum,
+    lengths AS bucket_length,
+    last_tss AS bucket_last_ts,
+    lasts AS bucket_last;
+
+CREATE TABLE samples_1m
+(
+    `account` UUID CODEC(ZSTD(1)),
+    `metric` LowCardinality(String) CODEC(ZSTD(1)),
+    `node` LowCardinality(String) CODEC(ZSTD(1)),
+    `labelset` LowCardinality(String) CODEC(ZSTD(1)),
+    `ts` DateTime('UTC') CODEC(DoubleDelta, ZSTD(1)),
+    `min` SimpleAggregateFunction(min, Float64) CODEC(ALP, ZSTD(1)),
+    `max` SimpleAggregateFunction(max, Float64) CODEC(ALP, ZSTD(1)),
+    `sum` SimpleAggregateFunction(sum, Float64) CODEC(ALP, ZSTD(1)),
+    `count` SimpleAggregateFunction(sum, UInt64) CODEC(T64, ZSTD(1)),
+    `last` SimpleAggregateFunction(max, Tuple(
+        ts DateTime64(3, 'UTC'),
+        value Float64)) CODEC(ZSTD(1)),
+    `labels` Map(String, String) ALIAS extractKeyValuePairsWithEscaping(labelset, '=', ',', '"'),
+    `avg` Float64 ALIAS sum / count
+)
+ENGINE = AggregatingMergeTree
+PARTITION BY toYYYYMM(ts)
+ORDER BY (account, metric, node, labelset, ts)
+SETTINGS non_replicated_deduplication_window = 10000, fsync_after_insert = 1, fsync_part_directory = 1, ttl_only_drop_parts = 1, index_granularity = 8192;
+
+CREATE MATERIALIZED VIEW samples_1m_view TO samples_1m
+(
+    `account` UUID,
+    `metric` String,
+    `node` String,
+    `labelset` String,
+    `ts` DateTime('UTC'),
+    `min` Float64,
+    `max` Float64,
+    `sum` Float64,
+    `count` UInt32,
+    `last` Tuple(
+        DateTime64(3, 'UTC'),
+        Float64)
+)
+AS SELECT
+    account,
+    metric,
+    node,
+    labelset,
+    bucket_ts AS ts,
+    bucket_min AS min,
+    bucket_max AS max,
+    bucket_sum AS sum,
+    bucket_length AS count,
+    (bucket_last_ts, bucket_last) AS last
+FROM
+(
+    SELECT
+        account,
+        metric,
+        node,
+        labelset,
+        g.ts AS times,
+        g.value AS `values`,
+        arrayMap(t -> toStartOfMinute(t), times) AS buckets,
+        arrayFilter((i, change) -> ((change != 0) OR (i = 1)), arrayEnumerate(buckets), arrayDifference(arrayMap(b -> toUInt32(b), buckets))) AS starts,
+        arrayMap((this, next) -> toUInt32(next - this), starts, arrayPushBack(arrayPopFront(starts), toUInt32(length(buckets) + 1))) AS lengths,
+        arrayZip(starts, lengths) AS ranges,
+        arrayMap(i -> (buckets[i]), starts) AS bucket_tss,
+        arrayReduceInRanges('min', ranges, `values`) AS mins,
+        arrayReduceInRanges('max', ranges, `values`) AS maxs,
+        arrayReduceInRanges('sum', ranges, `values`) AS sums,
+        arrayMap((i, n) -> (times[(i + n) - 1]), starts, lengths) AS last_tss,
+        arrayMap((i, n) -> (`values`[(i + n) - 1]), starts, lengths) AS lasts
+    FROM ingest_series AS g
+)
+ARRAY JOIN
+    bucket_tss AS bucket_ts,
+    mins AS bucket_min,
+    maxs AS bucket_max,
+    sums AS bucket_sum,
+    lengths AS bucket_length,
+    last_tss AS bucket_last_ts,
+    lasts AS bucket_last;
+
+CREATE MATERIALIZED VIEW samples_view TO samples
+(
+    `account` UUID,
+    `metric` String,
+    `node` String,
+    `labelset` String,
+    `ts` DateTime64(3, 'UTC'),
+    `value` Float64
+)
+AS SELECT
+    account,
+    metric,
+    node,
+    labelset,
+    sample_ts AS ts,
+    sample_value AS value
+FROM ingest_series
+ARRAY JOIN
+    ts AS sample_ts,
+    value AS sample_value;
+
+CREATE TABLE series
+(
+    `account` UUID CODEC(ZSTD(1)),
+    `node` LowCardinality(String) CODEC(ZSTD(1)),
+    `metric` LowCardinality(String) CODEC(ZSTD(1)),
+    `labelset` LowCardinality(String) CODEC(ZSTD(1)),
+    `first_ts` SimpleAggregateFunction(min, DateTime64(3, 'UTC')),
+    `last` SimpleAggregateFunction(max, Tuple(
+        ts DateTime64(3, 'UTC'),
+        value Float64)),
+    `labels` Map(String, String) ALIAS extractKeyValuePairsWithEscaping(labelset, '=', ',', '"')
+)
+ENGINE = AggregatingMergeTree
+ORDER BY (account, node, metric, labelset)
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, index_granularity = 8192;
+
+CREATE MATERIALIZED VIEW series_view TO series
+(
+    `account` UUID,
+    `node` String,
+    `metric` String,
+    `labelset` String,
+    `first_ts` DateTime64(3, 'UTC'),
+    `last` Tuple(
+        DateTime64(3, 'UTC'),
+        Float64)
+)
+AS SELECT
+    account,
+    node,
+    metric,
+    labelset,
+    g.ts[1] AS first_ts,
+    (g.ts[-1], g.value[-1]) AS last
+FROM ingest_series AS g;
