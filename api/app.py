@@ -51,7 +51,7 @@ async def _ingest(settings: Settings, stores: Stores) -> AsyncIterator[Ingest]:
     source = Spool(folder, max_bytes=settings.spool_max_bytes, segment_samples=settings.insert_max_samples)
     batches = Batches(stores.redis, settings.batch_memory_s, folder)
     for segment in source.sealed():
-        batches.recall(await asyncio.to_thread(list, spool.batches(segment)))
+        batches.recall(segment.batches)
     stored = Stored(asyncio.get_running_loop())
     drain = Drain(source, stores.clickhouse, settings.insert_interval_s, stored.announce, batches.keep)
     flushing = asyncio.create_task(batches.flush_forever())

@@ -1,7 +1,7 @@
 """Reads a request's body within a limit, measured after decompression, so that a bomb costs no memory."""
 
 import zlib
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import aclosing
 from typing import Protocol
 
@@ -51,7 +51,7 @@ def media_type(request: Request) -> str:
     )
 
 
-async def _limited(request: Request, limit_bytes: int) -> AsyncIterator[bytes]:
+async def _limited(request: Request, limit_bytes: int) -> AsyncGenerator[bytes, None]:
     size = 0
     async for chunk in request.stream():
         size += len(chunk)

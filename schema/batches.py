@@ -8,6 +8,7 @@ are kept as files in the spool, so that nothing is forgotten by a crash either (
 import asyncio
 import contextlib
 import os
+import socket
 from collections import OrderedDict
 from collections.abc import Iterable
 from hashlib import blake2b
@@ -27,7 +28,6 @@ _FLUSH_MANY = 1_000
 _RETRY_S = 1.0
 _IDS_SUFFIX = ".batches"
 _STORED = b"s"
-_PENDING = b"p"
 
 
 def name_for(account_id: str, body: bytes) -> str:
@@ -42,6 +42,8 @@ class Batches:
         self._redis = client
         self._memory_s = memory_s
         self._folder = folder
+        # Who holds this folder is alone with it, so an equal claim in Redis is that of a dead predecessor.
+        self._claim = b"p" + f"{socket.gethostname()}:{folder.resolve()}".encode()
         self._stored: OrderedDict[str, None] = OrderedDict()
         self._pending: dict[str, asyncio.Future[bool]] = {}
         self._unsettled: dict[str, None] = {}
@@ -73,7 +75,7 @@ class Batches:
         except BaseException:
             self._finish(key)
             raise
-        if found is None:
+        if found in (None, self._claim):
             return True
         self._finish(key)
         if found == _STORED:
@@ -99,11 +101,12 @@ class Batches:
     def keep(self, token: str, found: Iterable[tuple[str, str]]) -> None:
         """Called from the drain before a segment is removed: write down the ids that Redis may not have.
 
-        Costs nothing while Redis keeps up.
+        Costs little while Redis keeps up.
         """
-        if not self._unsettled:
-            return
         ids = [keys.batch(account, batch) for account, batch in found]
+        ids = [key for key in ids if key in self._unsettled or key in self._pending]
+        if not ids:
+            return
         path = self._folder / f"{token}{_IDS_SUFFIX}"
         with path.open("w") as file:
             file.write("\n".join(ids))
@@ -138,10 +141,10 @@ class Batches:
     async def _claim_in_redis(self, key: str) -> bytes | None:
         """What Redis held before our claim; None when nothing, or when Redis is away."""
         try:
-            found: bytes | None = await self._redis.set(key, _PENDING, nx=True, get=True, ex=CLAIM_S)
+            found = await self._redis.set(key, self._claim, nx=True, get=True, ex=CLAIM_S)
         except (RedisError, OSError):
             return None
-        return found
+        return found if isinstance(found, bytes) else None
 
     def _recall(self, found: Iterable[str]) -> None:
         for key in found:

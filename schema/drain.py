@@ -9,7 +9,7 @@ from pathlib import Path
 import structlog
 
 from domain.errors import StoreUnavailable
-from schema import samples, spool
+from schema import samples
 from schema.clickhouse_client import ClickHouse, DatabaseError
 from schema.spool import Segment, Spool
 
@@ -107,7 +107,7 @@ class Drain:
         self._done(segment)
 
     def _done(self, segment: Segment) -> None:
-        self._keep(segment.token, spool.batches(segment))
+        self._keep(segment.token, segment.batches)
         self._spool.remove(segment)
         self.stored_samples += segment.samples
         self.last_stored_at = time.time()

@@ -13,7 +13,7 @@ import os
 import secrets
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
@@ -37,18 +37,25 @@ class _Line(msgspec.Struct):
 
 @dataclass(frozen=True)
 class Record:
-    """One batch: `line` ends with a line feed."""
+    """One batch: `line` ends with a line feed; `batch` is "" for one that has no id."""
 
     line: bytes
     samples: int
+    account: str
+    batch: str
 
 
 @dataclass(frozen=True)
 class Segment:
-    """A sealed file of batches, one INSERT."""
+    """A sealed file of batches, one INSERT.
+
+    samples     0 for one that an earlier process wrote
+    batches     (account, batch) of those that have an id
+    """
 
     path: Path
     samples: int
+    batches: Sequence[tuple[str, str]]
 
     @property
     def token(self) -> str:
@@ -62,7 +69,7 @@ class Segment:
 def record(account_id: str, batch: str, snapshots: bytes, samples: int) -> Record:
     """The line of one batch; `snapshots` is a JSON array without line feeds."""
     line = b'{"account":"%b","batch":"%b","snapshots":%b}\n' % (account_id.encode(), batch.encode(), snapshots)
-    return Record(line, samples)
+    return Record(line, samples, account_id, batch)
 
 
 class Spool:
@@ -87,6 +94,7 @@ class Spool:
         self._open_path = folder
         self._open_samples = 0
         self._open_bytes = 0
+        self._open_batches: list[tuple[str, str]] = []
         self._seal_asked = False
         self._disk_free_at = 0.0
         self._writer = threading.Thread(target=self._write_forever, name="spool-writer", daemon=True)
@@ -187,6 +195,7 @@ class Spool:
             return
         token = self._open_path.stem
         self._open_samples += sum(item.samples for item, _, _ in batch)
+        self._open_batches += [(item.account, item.batch) for item, _, _ in batch if item.batch]
         for _, loop, stored in batch:
             _call(loop, _succeed, stored, token)
 
@@ -212,8 +221,9 @@ class Spool:
         self._open_fd = -1
         path = self._open_path.with_suffix(SUFFIX)
         self._open_path.rename(path)
-        segment = Segment(path, self._open_samples)
+        segment = Segment(path, self._open_samples, self._open_batches)
         self._open_samples = self._open_bytes = 0
+        self._open_batches = []
         with self._changed:
             self._sealed.append(segment)
             self._changed.notify_all()
@@ -260,19 +270,11 @@ def _is_free(folder: Path) -> bool:
     return True
 
 
-def batches(segment: Segment) -> Iterator[tuple[str, str]]:
-    """(account, batch) of every line of a segment; the file is read when the first is asked for."""
-    decoder = msgspec.json.Decoder(_Line)
-    for line in decoder.decode_lines(segment.path.read_bytes()):
-        if line.batch:
-            yield line.account, line.batch
-
-
 def _recover(folder: Path) -> Iterator[Segment]:
     """Segments left by an earlier process, oldest first; torn tails that were never acknowledged are cut off."""
     for path in sorted(folder.iterdir()):
         if path.suffix == SUFFIX:
-            yield Segment(path, 0)
+            yield Segment(path, 0, _batches(path))
         elif path.suffix == _OPEN_SUFFIX:
             segment = _recover_open(path)
             if segment is not None:
@@ -302,7 +304,12 @@ def _recover_open(path: Path) -> Segment | None:
     sealed = path.with_suffix(SUFFIX)
     path.rename(sealed)
     _sync_folder(path.parent)
-    return Segment(sealed, 0)
+    return Segment(sealed, 0, _batches(sealed))
+
+
+def _batches(path: Path) -> list[tuple[str, str]]:
+    lines = msgspec.json.Decoder(_Line).decode_lines(path.read_bytes())
+    return [(line.account, line.batch) for line in lines if line.batch]
 
 
 def _lock(folder: Path) -> TextIO:

@@ -35,7 +35,7 @@ def source(tmp_path: Path) -> Iterator[Spool]:
 
 
 def batches(segments: list[Segment]) -> list[str]:
-    return [batch for segment in segments for _, batch in spool.batches(segment)]
+    return [batch for segment in segments for _, batch in segment.batches]
 
 
 async def put(source: Spool, *names: str, samples: int = 1) -> list[str]:
