@@ -16,16 +16,16 @@ class Gate:
         self._places = places
         self._all = asyncio.Semaphore(places)
         self._reads = asyncio.Semaphore(max(places - 1, 1))
-        self._queued = 0
+        self._queued = {True: 0, False: 0}
 
     @asynccontextmanager
     async def place(self, *, is_read: bool) -> AsyncIterator[None]:
         """Wait for a place and hold it. Raises EngineError when too many wait already."""
-        if self._queued >= self._places * QUEUED_PER_PLACE:
+        if self._queued[is_read] >= self._places * QUEUED_PER_PLACE:
             raise EngineError(
                 202, "TOO_MANY_SIMULTANEOUS_QUERIES", f"Too many simultaneous queries. Maximum: {self._places}"
             )
-        self._queued += 1
+        self._queued[is_read] += 1
         taken = []
         try:
             try:
@@ -33,7 +33,7 @@ class Gate:
                     await semaphore.acquire()
                     taken.append(semaphore)
             finally:
-                self._queued -= 1
+                self._queued[is_read] -= 1
             yield
         finally:
             for semaphore in taken:

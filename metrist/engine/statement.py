@@ -32,7 +32,7 @@ _TOKEN = re.compile(
 _NAME = re.compile(rb"%s+(\w+)" % _GAP, re.S)
 _TAIL = re.compile(rb"%s*(?:;|$|SETTINGS\b)" % _GAP, re.S | re.I)
 _NOTHING = re.compile(rb"(?:%s|;)*\Z" % _GAP, re.S)
-_DATA = re.compile(rb"[ \t\f]*\r?\n?")
+_GAP_BEFORE_DATA = re.compile(rb"[ \t\f]*\r?\n?")
 _STRING = re.compile(rb"%s*'" % _GAP, re.S)
 _SESSION = re.compile(rb"%s*(?:SET|USE|(?:CREATE|REPLACE|DROP|ATTACH)\s[^(]*?\bTEMPORARY)\b" % _GAP, re.S | re.I)
 
@@ -168,9 +168,17 @@ class _Scan:
         name = _NAME.match(self._text, after) if word == b"FORMAT" else None
         if name is None or (self._selects and not self._input_at):
             return False
-        data = _DATA.match(self._text, name.end())
-        self._format, self._data_at = (at, name.group(1)), data.end() if data else name.end()
+        self._format, self._data_at = (at, name.group(1)), self._skip_gap(name.end())
         return True
+
+    def _skip_gap(self, at: int) -> int:
+        """Step from a format's name to the data: blanks and one line break; a semicolon only where no data is."""
+        if self._text[at : at + 1] == b";":
+            if self._text[at + 1 :].strip():
+                raise EngineError(62, "SYNTAX_ERROR", "You have ';' symbol before data in INSERT query")
+            return len(self._text)
+        gap = _GAP_BEFORE_DATA.match(self._text, at)
+        return gap.end() if gap else at
 
     def _refuse_file(self, word: bytes, after: int) -> None:
         """Files belong to clients: on a server they would be read and written on its own disk."""

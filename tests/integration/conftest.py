@@ -17,6 +17,9 @@ from sqlalchemy import Engine, make_url, text
 
 from schema.control import migrate
 from schema.control.engine import open_control
+from tests.clickhouse_server import clickhouse_database, clickhouse_server
+
+__all__ = ["clickhouse_database", "clickhouse_server"]
 
 
 @pytest.fixture(scope="session")
