@@ -78,4 +78,4 @@ class Settings(BaseSettings):
         if self.public_url:
             return self.public_url.rstrip("/")
         shown = "127.0.0.1" if self.host in ("0.0.0.0", "::") else self.host  # noqa: S104
-        return f"http://{shown}:{self.port}"
+        return f"http://[{shown}]:{self.port}" if ":" in shown else f"http://{shown}:{self.port}"

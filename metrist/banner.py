@@ -1,5 +1,6 @@
 """What `metrist up` says when everything runs."""
 
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,3 +24,9 @@ def banner(welcome: Welcome, settings: Settings, directory: Path) -> str:
         lines += [("API key", f"{welcome.api_key}  (shown only now)")]
     lines += [("Data", str(directory)), ("Stop", "Ctrl-C")]
     return "\n".join(["Metrist is running", *(f"  {name:<8} {text}" for name, text in lines)])
+
+
+def say(text: str) -> None:
+    """Tell whoever still listens: a closed terminal must not keep us from stopping in order."""
+    with contextlib.suppress(OSError):
+        print(text, flush=True)

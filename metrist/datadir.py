@@ -14,6 +14,8 @@ from domain.errors import StartRefused
 
 LOOPBACK = "127.0.0.1"
 STORES = ("clickhouse", "redis")
+UNUSABLE = frozenset("?&%#")
+"""Characters of a path that chDB or a database URL would take for something else."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,8 @@ def hold(path: Path) -> Iterator[DataDir]:
     The lock is the kernel's: it ends with this process, however that ends, and children do not inherit it.
     """
     data = DataDir(path.resolve())
+    if not UNUSABLE.isdisjoint(str(data.root)):
+        raise StartRefused(f"a data directory may have none of {' '.join(sorted(UNUSABLE))} in its path: {data.root}")
     try:
         data.root.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = (data.root / "lock").open("a+")

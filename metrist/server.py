@@ -3,6 +3,7 @@
 import asyncio
 import socket
 
+import structlog
 import uvicorn
 from fastapi import FastAPI
 
@@ -10,6 +11,8 @@ from api.app import create_app
 from domain.settings import Settings
 from metrist.listener import BACKLOG, listen, passed
 from metrist.protocol import Protocol
+
+log = structlog.get_logger()
 
 DRAIN_S = 2
 """How long open requests may go on after a stop; long polls and streams are told to end (see `Server`)."""
@@ -44,9 +47,15 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self._app = app
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, and say so."""
+        await super().startup(sockets)
+        log.info("api_started", address=sockets[0].getsockname()[:2] if sockets else None)
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Set the event, then drain."""
         stopping = getattr(self._app.state, "stopping", None)
         if isinstance(stopping, asyncio.Event):
             stopping.set()
         await super().shutdown(sockets)
+        log.info("api_stopped")

@@ -15,7 +15,7 @@ import structlog
 
 from domain.settings import Settings
 from metrist import logs, orphans, pieces, step
-from metrist.banner import Welcome, banner
+from metrist.banner import Welcome, banner, say
 from metrist.child import Piece
 from metrist.datadir import DataDir, hold
 from metrist.embedded import Embedded, embed, variables
@@ -58,14 +58,14 @@ async def run(platform: Platform) -> None:
     supervisor = Supervisor(platform.data.root)
     stop = _hear_signals(supervisor)
     try:
-        print(f"Metrist is starting, data in {platform.data.root}", flush=True)
+        say(f"Metrist is starting, data in {platform.data.root}")
         await _until(stop, _start(platform, supervisor))
         await stop.wait()
-        print("Metrist is stopping; press Ctrl-C again to end it at once", flush=True)
+        say("Metrist is stopping; press Ctrl-C again to end it at once")
     finally:
         platform.listener.close()
         await supervisor.stop(pieces.STOP_ORDER)
-    print("Metrist has stopped", flush=True)
+    say("Metrist has stopped")
 
 
 async def _start(platform: Platform, supervisor: Supervisor) -> None:
@@ -79,7 +79,7 @@ async def _start(platform: Platform, supervisor: Supervisor) -> None:
     welcome = await _greet(platform)  # late: a key made by a start that then fails would be shown to nobody
     if platform.has_agent:
         await supervisor.start(pieces.agent(listener, platform.data, env))
-    print(banner(welcome, platform.settings, platform.data.root), flush=True)
+    say(banner(welcome, platform.settings, platform.data.root))
 
 
 def _elsewhere(settings: Settings) -> list[str]:

@@ -30,6 +30,12 @@ def test_one_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
         hold(tmp_path / "file" / "data").__enter__()
 
 
+@pytest.mark.parametrize("name", ["50%", "a?b", "a#b"])
+def test_one_that_a_store_could_not_open_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(StartRefused, match="a data directory may have none of # % & "):
+        hold(tmp_path / name).__enter__()
+
+
 def test_passwords_are_drawn_once(tmp_path: Path) -> None:
     data = DataDir(tmp_path)
     first = datadir.passwords(data)
