@@ -25,7 +25,7 @@ _NODE = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._:@/-]*[A-Za-z0-9_])?")
 _KNOWN_MAX = 500_000
 
 
-class Snapshot(msgspec.Struct):
+class Snapshot(msgspec.Struct, gc=False):
     """One report by a node at one instant; `ts` in Unix seconds, absent is now."""
 
     node: str
