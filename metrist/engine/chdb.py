@@ -2,6 +2,8 @@
 
 import fcntl
 import importlib.util
+import itertools
+import json
 import os
 import re
 import threading
@@ -35,6 +37,10 @@ BASELINE = {
     # 0.2 ms less for a small result; large ones are not slower on few cores
     "output_format_parallel_formatting": "0",
 }
+
+STATE = b"""SELECT currentDatabase(), groupArray((name, value)) FROM system.settings WHERE changed
+FORMAT JSONCompactEachRow"""
+"""What a session has set, in one row, because it may have set max_result_rows."""
 
 _SETTING = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
 
@@ -106,19 +112,20 @@ class Directory:
             raise StartRefused(f"chDB cannot open {path}: {from_chdb(error).text}") from None
         self.version, self.timezone = self.ask("SELECT version(), timezone()").split("\t")
         self._asking = threading.Lock()
+        self._numbers = itertools.count(1)
 
     def connect(self) -> "Connection":
         """A session of its own: settings and current database are nobody else's."""
-        return Connection(self._library.connect(self._address))
+        return Connection(self._library.connect(self._address), f"connection-{next(self._numbers)}")
 
     def ask(self, sql: str) -> str:
         """One line from a connection that serves no client."""
         return bytes(self._anchor.query(sql, "TabSeparated").bytes()).decode().rstrip("\n")
 
-    def kill(self, thread_id: int) -> None:
-        """Stop what runs on a thread of this process; chDB lets us give no query ids, but knows its threads."""
+    def kill(self, mark: str) -> None:
+        """Stop what runs on the connection so marked: chDB takes no query ids from us, but shows settings."""
         with self._asking, suppress(RuntimeError):
-            self.ask(f"KILL QUERY WHERE has(thread_ids, {thread_id}) ASYNC")
+            self.ask(f"KILL QUERY WHERE Settings['log_comment'] = {_quote(mark)} ASYNC")
 
     def close(self) -> None:
         """Close the last connection: chDB flushes and lets the directory go."""
@@ -142,17 +149,17 @@ def _refuse_second(path: Path) -> None:
 class Connection:
     """One session of chDB, which remembers what was set in it, so that nothing leaks into the next request."""
 
-    def __init__(self, connection: Any) -> None:
+    def __init__(self, connection: Any, mark: str) -> None:
         self._chdb = connection
-        self._base: dict[str, str] = {}
+        self._mark = mark
         self._home = "default"
         self._database = "default"
         self._applied: dict[str, str] = {}
         self._running = threading.Lock()
-        self._thread_id: int | None = None
+        self._is_inside = False
         self.is_spoilt = False
-        self._set(dict(BASELINE))
-        self._base, self._applied = dict(BASELINE), {}
+        self._base: dict[str, str] = {**BASELINE, "log_comment": mark}
+        self._set(self._base)
 
     def suits(self, database: str, settings: Mapping[str, str]) -> bool:
         """Nothing has to be set before such a request."""
@@ -172,10 +179,9 @@ class Connection:
 
     def rebase(self) -> None:
         """Take what the client has set in its session as the base of its later requests."""
-        self._home = self._database = self._text("SELECT currentDatabase()")
-        rows = self._text("SELECT name, value FROM system.settings WHERE changed FORMAT TSVRaw").splitlines()
-        self._base = dict(row.split("\t", 1) for row in rows if "\t" in row)
-        self._applied = {}
+        database, changed = json.loads(bytes(self.query(STATE).bytes()))
+        self._home = self._database = database
+        self._base, self._applied = dict(changed), {}
 
     def query(self, sql: bytes, fmt: str = "TabSeparated", params: Mapping[str, str] | None = None) -> Any:
         """Run a statement to its end. Raises EngineError."""
@@ -202,8 +208,8 @@ class Connection:
     def kill(self, directory: Directory) -> None:
         """Stop what runs here now, if anything; from any thread."""
         with self._running:
-            if self._thread_id is not None:
-                directory.kill(self._thread_id)
+            if self._is_inside:
+                directory.kill(self._mark)
 
     def close(self) -> None:
         """Give the session up."""
@@ -211,16 +217,16 @@ class Connection:
 
     @contextmanager
     def _watched(self) -> Iterator[None]:
-        """Name the thread while it is inside chDB: a kill holds the lock, so it can only hit what it means."""
+        """Say that a statement runs. A kill holds the lock, so it cannot hit the one that comes next."""
         with self._running:
-            self._thread_id = threading.get_native_id()
+            self._is_inside = True
         try:
             yield
         except (RuntimeError, UnicodeDecodeError) as error:
             raise from_chdb(error) from None
         finally:
             with self._running:
-                self._thread_id = None
+                self._is_inside = False
 
     def _set(self, values: Mapping[str, str | None]) -> None:
         """One SET for all; None is the default. Half applied is worse than not: then nobody may have this session."""
@@ -233,9 +239,6 @@ class Connection:
         except EngineError:
             self.is_spoilt = True
             raise
-
-    def _text(self, sql: str) -> str:
-        return bytes(self.query(sql.encode()).bytes()).decode().rstrip("\n")
 
 
 def _quote(text: str, mark: str = "'") -> str:

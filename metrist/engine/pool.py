@@ -1,10 +1,11 @@
 """Connections of chDB between requests."""
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 
 from metrist.engine.chdb import Connection, Directory
+from metrist.engine.errors import EngineError
 from metrist.engine.request import Request
 from metrist.engine.sessions import Sessions
 from metrist.engine.statement import Statement
@@ -24,19 +25,20 @@ class Pool:
     @contextmanager
     def lend(self, request: Request, statement: Statement) -> Iterator[Connection]:
         """A connection set as the request asks: its session's own, if that has set something. Raises EngineError."""
-        own = self._sessions.enter(request.session) if request.session else None
-        connection = None
+        own = connection = self._sessions.enter(request.session) if request.session else None
+        lasts = statement.changes_session and request.session is not None
+        # What a session sets must not be mixed with what its request brings along
+        database, settings = ("", {}) if lasts else (request.database, request.settings)
         try:
-            connection = own or self._take(request)
+            if connection is None:
+                connection = self._take(database, settings)
+            else:
+                connection.prepare(database, settings)
             self._busy[connection] = statement
-            if statement.changes_session and request.session:
-                connection.prepare("", {})  # so that the request's own settings do not become the session's
-                yield connection
+            yield connection
+            if lasts:
                 connection.rebase()
                 own = connection
-            else:
-                connection.prepare(request.database, request.settings)
-                yield connection
         finally:
             if connection is not None:
                 self._busy.pop(connection, None)
@@ -62,15 +64,29 @@ class Pool:
         for connection in idle:
             connection.close()
 
-    def _take(self, request: Request) -> Connection:
+    def _take(self, database: str, settings: Mapping[str, str]) -> Connection:
+        """One from the pool, else a new one: so too when the last request's settings will not go away (readonly)."""
+        if used := self._pick(database, settings):
+            with suppress(EngineError):
+                used.prepare(database, settings)
+                return used
+            used.close()
+        new = self._directory.connect()
+        try:
+            new.prepare(database, settings)
+        except EngineError:
+            new.close()
+            raise
+        return new
+
+    def _pick(self, database: str, settings: Mapping[str, str]) -> Connection | None:
         """Prefer one that needs no SET: clients send the same settings each time."""
         with self._lock:
-            suiting = (each for each in reversed(self._idle) if each.suits(request.database, request.settings))
-            if self._idle:
-                connection = next(suiting, self._idle[-1])
-                self._idle.remove(connection)
-                return connection
-        return self._directory.connect()
+            suiting = (each for each in reversed(self._idle) if each.suits(database, settings))
+            picked = next(suiting, self._idle[-1] if self._idle else None)
+            if picked:
+                self._idle.remove(picked)
+            return picked
 
     def _put_back(self, connection: Connection, own: Connection | None, *, keeps_traces: bool) -> Connection | None:
         """Decide what becomes of a connection; returns it if it stays with its session."""

@@ -27,7 +27,7 @@ OURS = frozenset(
         *("enable_http_compression", "http_zlib_compression_level", "http_response_buffer_size"),
         *("send_progress_in_http_headers", "http_headers_progress_interval_ms", "http_wait_end_of_query"),
         *("cancel_http_readonly_queries_on_client_close", "http_write_exception_in_output_format"),
-        *("add_http_cors_header", "http_max_uri_size", "http_send_timeout", "http_receive_timeout"),
+        *("log_comment", "add_http_cors_header", "http_max_uri_size", "http_send_timeout", "http_receive_timeout"),
     }
 )
 """Parameters that never become a setting of chDB."""

@@ -116,6 +116,14 @@ def test_settings_do_not_leak(client: Client) -> None:
     assert client.query(sql).first_row == before
 
 
+def test_a_setting_that_cannot_be_undone_does_not_leak(client: Client, numbers: str) -> None:
+    with pytest.raises(DatabaseError, match="READONLY"):
+        client.command("INSERT INTO numbers VALUES (1, 'a')", settings={"readonly": 1})
+    for n in range(20):
+        client.command(f"INSERT INTO numbers VALUES ({n}, 'a')", settings={"max_threads": n % 2 + 1})
+    assert client.command("SELECT count() FROM numbers") == 20
+
+
 def test_the_database_does_not_leak(clickhouse_server: Server, client: Client, numbers: str) -> None:
     assert client.command("SELECT currentDatabase()") == client.database
     with clickhouse_server.client() as other:

@@ -104,7 +104,8 @@ def test_what_a_session_would_keep(text: bytes, expected: bool) -> None:
     [
         (
             "Code: 27. DB::Exception: Code: 27. DB::Exception: Cannot parse: (at row 2)\n: "
-            "(in file/uri /dev/fd/18): While executing F: While executing File: data for INSERT was parsed from file. (X_Y) (version 26.9.2.1). (X_Y)",
+            "(in file/uri /dev/fd/18): While executing F: While executing File: data for INSERT was parsed from file. "
+            "(X_Y) (version 26.9.2.1). (X_Y)",
             "Code: 27. DB::Exception: Cannot parse: (at row 2)\n: While executing F. (X_Y)",
         ),
         (
