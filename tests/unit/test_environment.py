@@ -6,7 +6,6 @@ import pytest
 from pydantic import SecretStr
 
 from domain.errors import StartRefused
-from domain.settings import Settings
 from metrist.datadir import DataDir
 from metrist.embedded import Embedded, Store, variables
 from metrist.environment import InvalidSettings, read_settings, without_password
@@ -56,18 +55,18 @@ def test_a_url_is_shown_without_its_password(url: str, shown: str) -> None:
 
 def test_pieces_are_told_of_embedded_stores_unless_others_are_set(tmp_path: Path) -> None:
     both = Embedded(Store(1, "p"), Store(2, "q"))
-    told = variables(Settings(), DataDir(tmp_path), both)
+    told = variables(read_settings(), DataDir(tmp_path), both)
     assert told["METRIST_CLICKHOUSE_URL"] == "http://metrist:p@127.0.0.1:1/default"
     assert told["METRIST_REDIS_URL"] == "redis://:q@127.0.0.1:2/0"
     assert told["METRIST_DATABASE_URL"] == f"sqlite:///{tmp_path}/control.db"
     assert told["METRIST_SPOOL_DIR"] == f"{tmp_path}/spool"
-    theirs = Settings(database_url=SecretStr("postgresql://h/db"), spool_dir=Path("/spool"))
+    theirs = read_settings(database_url=SecretStr("postgresql://h/db"), spool_dir=Path("/spool"))
     told = variables(theirs, DataDir(tmp_path), Embedded(None, None))
     assert set(told) == {"METRIST_HOST", "METRIST_PORT"}
 
 
 def test_a_store_that_is_not_there_is_named() -> None:
-    settings = Settings(redis_url=SecretStr("redis://:geheim@127.0.0.1:1/0"))
+    settings = read_settings(redis_url=SecretStr("redis://:geheim@127.0.0.1:1/0"))
     says = r"cannot reach Redis at redis://:\*\*\*@127.0.0.1:1/0: Connection refused; see METRIST_REDIS_URL"
     with pytest.raises(StartRefused, match=says):
         refuse_unreachable(settings, "redis_url")
