@@ -2,7 +2,7 @@
 
 FIRST_S = 0.2
 LONGEST_S = 30.0
-RAN_WELL_S = 60.0
+RAN_WELL_S = 10.0
 """A process that lived this long has earned a quick restart again."""
 
 

@@ -99,13 +99,13 @@ class Platform:
     def get(self, path: str, **options: object) -> httpx.Response:
         """One request with the API key."""
         headers = {"Authorization": f"Bearer {self.key}"}
-        return httpx.get(self.url + path, headers=headers, timeout=15, **options)  # type: ignore[arg-type]
+        return httpx.get(self.url + path, headers=headers, timeout=15, trust_env=False, **options)  # type: ignore[arg-type]
 
     def post_snapshot(self, node: str, metrics: Mapping[str, float], ts: float | None = None) -> httpx.Response:
         """One snapshot with the API key."""
         body = {"node": node, "metrics": dict(metrics)} | ({} if ts is None else {"ts": ts})
         headers = {"Authorization": f"Bearer {self.key}"}
-        return httpx.post(self.url + "/api/v1/snapshots", json=body, headers=headers, timeout=15)
+        return httpx.post(self.url + "/api/v1/snapshots", json=body, headers=headers, timeout=15, trust_env=False)
 
     def is_ready(self) -> bool:
         """Whether the API and every store behind it answer."""
