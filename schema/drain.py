@@ -1,9 +1,10 @@
-"""Carries sealed spool segments into ClickHouse, oldest first, one INSERT each, until told to stop."""
+"""Carries sealed spool segments into ClickHouse, oldest first, one INSERT each, two at a time under load."""
 
 import random
 import threading
 import time
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import structlog
@@ -15,6 +16,7 @@ from schema.spool import Segment, Spool
 
 log = structlog.get_logger()
 _BACKOFF_MAX_S = 15.0
+_SIDE_BY_SIDE = 2
 _BAD_DATA = ("CANNOT_PARSE", "INCORRECT_DATA", "TYPE_MISMATCH", "CANNOT_READ", "TOO_LARGE_ARRAY_SIZE")
 
 
@@ -39,6 +41,8 @@ class Drain:
         self._on_stored = on_stored
         self._keep = keep
         self._stopping = threading.Event()
+        self._is_failing = False
+        self._carriers = ThreadPoolExecutor(_SIDE_BY_SIDE, thread_name_prefix="spool-carrier")
         self._thread = threading.Thread(target=self._run, name="spool-drain", daemon=True)
         self.stored_samples = 0
         self.last_stored_at: float | None = None
@@ -51,6 +55,7 @@ class Drain:
         """Insert what is sealed while the time lasts, then end; what is left stays on disk."""
         self._stopping.set()
         self._thread.join(timeout_s)
+        self._carriers.shutdown(wait=False, cancel_futures=True)
 
     def _run(self) -> None:
         failures = 0
@@ -64,6 +69,7 @@ class Drain:
                 self._spool.seal()
                 sealed_at = time.monotonic()
                 self._spool.wait_sealed(0.05)
+            self._is_failing = False
             failures = 0 if self._insert_sealed() else failures + 1
             if is_last:
                 return
@@ -71,19 +77,30 @@ class Drain:
                 self._stopping.wait(random.uniform(0.2, min(_BACKOFF_MAX_S, 0.5 * 2**failures)))  # noqa: S311
 
     def _insert_sealed(self) -> bool:
-        """Insert each sealed segment; False when ClickHouse could not take one."""
-        for segment in self._spool.sealed():
-            try:
-                self._insert(segment)
-            except StoreUnavailable as error:
-                log.warning("segment_waits", segment=segment.token, reason=error.detail)
-                return False
-            except DatabaseError as error:
-                if not any(code in str(error) for code in _BAD_DATA):
-                    log.warning("segment_waits", segment=segment.token, reason=str(error)[:300])
-                    return False
-                self._set_aside(segment, error)
+        """Insert what is sealed, two segments at a time; False when ClickHouse could not take one."""
+        found = self._spool.sealed()
+        if len(found) == 1:
+            return self._carry(found[0])
+        return all(list(self._carriers.map(self._carry, found)))
+
+    def _carry(self, segment: Segment) -> bool:
+        """Insert a segment, or say why it waits."""
+        if self._is_failing:
+            return False
+        try:
+            self._insert(segment)
+        except StoreUnavailable as error:
+            return self._wait(segment, error.detail)
+        except DatabaseError as error:
+            if not any(code in str(error) for code in _BAD_DATA):
+                return self._wait(segment, str(error)[:300])
+            self._set_aside(segment, error)
         return True
+
+    def _wait(self, segment: Segment, reason: str) -> bool:
+        self._is_failing = True
+        log.warning("segment_waits", segment=segment.token, reason=reason)
+        return False
 
     def _insert(self, segment: Segment) -> None:
         began = time.monotonic()

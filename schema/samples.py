@@ -11,6 +11,8 @@ INSERT_SETTINGS: dict[str, str | int] = {
     "min_insert_block_size_rows": _ONE_BLOCK_ROWS,
     "min_insert_block_size_bytes": _ONE_BLOCK_BYTES,
     "max_insert_threads": 1,
+    # The four views of a segment are written side by side: a fifth less time for the same CPU.
+    "parallel_view_processing": 1,
     "insert_deduplicate": 1,
     "deduplicate_blocks_in_dependent_materialized_views": 1,
     "materialized_views_ignore_errors": 0,

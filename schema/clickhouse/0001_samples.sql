@@ -5,6 +5,7 @@
 -- labels (`device="sda1",mount="/"`); `labels` unpacks it for analysts, so that labels['device'] just works.
 -- PARTITION BY week: retention drops whole weeks of parts, and a long back-fill touches few partitions.
 -- non_replicated_deduplication_window: a segment that is inserted again under its token adds nothing (ADR 0004).
+-- min_bytes_for_wide_part: a second's part is one file to write and sync, not one per column.
 -- Retention is set from METRIST_RAW_RETENTION_DAYS by `metrist migrate`.
 -- Costs nothing on a full table: it is the first migration.
 CREATE TABLE IF NOT EXISTS samples
@@ -25,6 +26,7 @@ PARTITION BY toMonday(ts)
 ORDER BY (account, metric, node, labelset, ts)
 SETTINGS
     non_replicated_deduplication_window = 10000,
+    min_bytes_for_wide_part = 134217728,
     fsync_after_insert = 1,
     fsync_part_directory = 1,
     ttl_only_drop_parts = 1;

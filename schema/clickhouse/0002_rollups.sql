@@ -27,6 +27,7 @@ PARTITION BY toYYYYMM(ts)
 ORDER BY (account, metric, node, labelset, ts)
 SETTINGS
     non_replicated_deduplication_window = 10000,
+    min_bytes_for_wide_part = 134217728,
     fsync_after_insert = 1,
     fsync_part_directory = 1,
     ttl_only_drop_parts = 1;
@@ -54,6 +55,7 @@ PARTITION BY toYear(ts)
 ORDER BY (account, metric, node, labelset, ts)
 SETTINGS
     non_replicated_deduplication_window = 10000,
+    min_bytes_for_wide_part = 134217728,
     fsync_after_insert = 1,
     fsync_part_directory = 1,
     ttl_only_drop_parts = 1;
