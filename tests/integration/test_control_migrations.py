@@ -2,6 +2,7 @@
 
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from stat import S_IMODE
 
@@ -56,7 +57,8 @@ def test_a_newer_database_is_refused_and_left_alone(control: Engine) -> None:
 
 def test_processes_that_start_together_migrate_once(control_url: str) -> None:
     spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(4, mp_context=spawn) as pool:
+    barrier = spawn.Barrier(4)
+    with ProcessPoolExecutor(4, mp_context=spawn, initializer=_share, initargs=(barrier,)) as pool:
         assert list(pool.map(_upgrade, [control_url] * 4)) == [migrate.head()] * 4
 
 
@@ -94,7 +96,15 @@ def test_an_address_that_cannot_work_stops_the_start(url: str, told: str) -> Non
     assert "hunter2" not in refused.value.detail
 
 
+_shared: dict[str, Barrier] = {}
+
+
+def _share(barrier: Barrier) -> None:
+    _shared["start"] = barrier
+
+
 def _upgrade(url: str) -> str:
+    _shared["start"].wait(30)
     engine = open_control(url)
     try:
         return migrate.upgrade(engine)

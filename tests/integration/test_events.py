@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Connection, Engine, event, insert, select, text
+from sqlalchemy import Connection, Engine, insert, select, text
 
 from domain.accounts import Role
 from domain.errors import Conflict, Forbidden, InvalidBody, NotFound, StoreUnavailable
@@ -159,15 +159,16 @@ def test_a_follower_of_the_log_misses_nothing_and_sees_nothing_twice(control: En
     def follow() -> None:
         is_last = False
         while not is_last:
-            is_last = is_over.is_set()
+            is_last = is_over.wait(0.002)  # a follower that never rests holds up writers of its own process
             with reading(control) as conn:
                 seen.extend(one.seq for one in log.after(conn, seen[-1] if seen else 0, 1_000))
 
     follower = threading.Thread(target=follow)
     follower.start()
-    assert race(4, lambda _: write()) == [None] * 4
+    outcomes = race(4, lambda _: write())
     is_over.set()
     follower.join()
+    assert outcomes == [None] * 4
     with reading(control) as conn:
         assert seen == [one.seq for one in log.after(conn, 0, 1_000)]
     assert len(seen) == 4 * 25 * 2
@@ -192,12 +193,14 @@ def test_readers_do_not_wait_for_a_writer(control: Engine) -> None:
             assert reader.scalar(select(tables.accounts.c.name)) == "home"
 
 
-def test_a_database_that_stays_locked_is_a_503(sqlite_control: Engine) -> None:
-    impatient = open_control(str(sqlite_control.url))
-    event.listen(impatient, "connect", lambda connection, _: connection.execute("PRAGMA busy_timeout = 20").close())
-    with sqlite_control.begin(), pytest.raises(StoreUnavailable, match="busy"), impatient.begin():
+def test_a_database_that_stays_locked_is_a_503(sqlite_control: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("schema.control.engine.BUSY_TIMEOUT_S", 0.1)
+    other = open_control(str(sqlite_control.url))
+    with sqlite_control.begin(), pytest.raises(StoreUnavailable, match="busy"), other.begin():
         pass
-    impatient.dispose()
+    with other.begin() as conn:  # and afterwards nothing is stuck
+        conn.execute(text("DELETE FROM nodes"))
+    other.dispose()
 
 
 def test_a_server_that_is_not_there_is_a_503(tmp_path_factory: pytest.TempPathFactory) -> None:
