@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from api import health, ping, problems, series, snapshots
 from api.auth import KeyCache
 from api.snapshots import Ingest, Stored
-from dashboards import headers, pages, signin, static
+from dashboards import headers, pages, problem_types, signin, static
 from domain.settings import Settings
 from domain.snapshots import Admission
 from schema import spool
@@ -37,7 +37,7 @@ def create_app(settings: Settings) -> FastAPI:
 
     app = FastAPI(title="Metrist", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url="/api/v1/openapi.json")
     app.state.settings = settings
-    for part in (snapshots, ping, series, health, pages, signin, static):
+    for part in (snapshots, ping, series, health, pages, problem_types, signin, static):
         app.include_router(part.router)
     problems.install(app)
     headers.install(app)

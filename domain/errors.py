@@ -1,7 +1,7 @@
 """What can go wrong, each with its problem type (RFC 9457).
 
 Raised where the fact is known, worded for the person who can act. `api/problems.py` alone turns them into
-responses. `slug` names the page docs/problems.md#slug; `title` is constant per type; `detail` is this case.
+responses. `slug` names the part of /docs/problems that `remedy` stands in; `title` is constant per type; `detail` is this case.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,6 +14,7 @@ class MetristError(Exception):
     slug: ClassVar[str] = "internal"
     title: ClassVar[str] = "Something went wrong on our side"
     status: ClassVar[int] = 500
+    remedy: ClassVar[str] = "The error has been logged. Try again, and tell the operator if it stays."
 
     def __init__(
         self,
@@ -100,3 +101,20 @@ class StartRefused(MetristError):
     """A process cannot start; the message is the one line the operator reads."""
 
     slug, title, status = "start-refused", "The process cannot start", 500
+    remedy = "Send the header Authorization: Bearer mtr_… with a key of your account."
+    remedy = "The key is mistyped, unknown or revoked: make a new one and send that."
+    remedy = "Open a sign-in link; `metrist user sign-in EMAIL` prints one."
+    remedy = "Use a key with the scope that the detail names, or ask an owner of the account."
+    remedy = "Check the address; names are case-sensitive."
+    remedy = "The Allow header names the methods that work."
+    remedy = "The body is not JSON, or not what its Content-Encoding says; `offset` is the byte where reading stopped."
+    remedy = "The JSON is well formed but not of the expected shape; the detail and `errors` name the fields."
+    remedy = "A query parameter or header has a value that cannot be used; the detail names it."
+    remedy = "Send smaller batches; the limit counts bytes after decompression."
+    remedy = "Send application/json or application/x-ndjson, plain or with gzip or zstd."
+    remedy = "Wait as long as Retry-After says, or raise the account's quota."
+    remedy = "Nothing was stored. Send it again after the seconds of Retry-After; agents do so by themselves."
+    remedy = "Nothing was lost. Try again in a few seconds; if it stays, tell the operator."
+    remedy = "Nothing was stored. The operator must free disk space; send it again later."
+    remedy = "Read the current state again, then repeat the change."
+    remedy = "A process did not start; its one line says why."
