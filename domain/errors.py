@@ -1,7 +1,7 @@
 """What can go wrong, each with its problem type (RFC 9457).
 
 Raised where the fact is known, worded for the person who can act. `api/problems.py` alone turns them into
-responses. `slug` names the part of /docs/problems that `remedy` stands in; `title` is constant per type; `detail` is this case.
+responses. `slug` names the part of /docs/problems with the `remedy`; `title` is constant per type, `detail` this case.
 """
 
 from collections.abc import Mapping, Sequence
@@ -33,88 +33,88 @@ class MetristError(Exception):
 
 class MissingKey(MetristError):
     slug, title, status = "missing-key", "An API key is needed", 401
+    remedy = "Send the header Authorization: Bearer mtr_… with a key of your account."
 
 
 class WrongKey(MetristError):
     slug, title, status = "wrong-key", "The API key is not valid", 401
+    remedy = "The key is mistyped, unknown or revoked: make a new one and send that."
 
 
 class NotSignedIn(MetristError):
     slug, title, status = "not-signed-in", "Sign in first", 401
+    remedy = "Open a sign-in link; `metrist user sign-in EMAIL` prints one."
 
 
 class Forbidden(MetristError):
     slug, title, status = "forbidden", "Not allowed", 403
+    remedy = "Use a key with the scope that the detail names, or ask an owner of the account."
 
 
 class NotFound(MetristError):
     slug, title, status = "not-found", "There is nothing here", 404
+    remedy = "Check the address; names are case-sensitive."
 
 
 class WrongMethod(MetristError):
     slug, title, status = "wrong-method", "This address does not take that method", 405
+    remedy = "The Allow header names the methods that work."
 
 
 class MalformedBody(MetristError):
     slug, title, status = "malformed-body", "The body could not be read", 400
+    remedy = "The body is not JSON, or not what its Content-Encoding says; `offset` is the byte where reading stopped."
 
 
 class InvalidBody(MetristError):
     slug, title, status = "invalid-body", "The body has the wrong shape", 422
+    remedy = "The JSON is well formed but not of the expected shape; the detail and `errors` name the fields."
 
 
 class InvalidQuery(MetristError):
     slug, title, status = "invalid-query", "The query parameters are not valid", 422
+    remedy = "A query parameter or header has a value that cannot be used; the detail names it."
 
 
 class TooLarge(MetristError):
     slug, title, status = "too-large", "The request is too large", 413
+    remedy = "Send smaller batches; the limit counts bytes after decompression."
 
 
 class UnsupportedMedia(MetristError):
     slug, title, status = "unsupported-media", "The content type or encoding is not supported", 415
+    remedy = "Send application/json or application/x-ndjson, plain or with gzip or zstd."
 
 
 class QuotaExceeded(MetristError):
     slug, title, status = "quota-exceeded", "The account's quota is used up", 429
+    remedy = "Wait as long as Retry-After says, or raise the account's quota."
 
 
 class Overloaded(MetristError):
     slug, title, status = "overloaded", "The server is busy", 503
+    remedy = "Nothing was stored. Send it again after the seconds of Retry-After; agents do so by themselves."
 
 
 class StoreUnavailable(MetristError):
     slug, title, status = "store-unavailable", "A store is not reachable just now", 503
+    remedy = "Nothing was lost. Try again in a few seconds; if it stays, tell the operator."
 
 
 class StorageFull(MetristError):
     slug, title, status = "storage-full", "The server's disk is full", 507
+    remedy = "Nothing was stored. The operator must free disk space; send it again later."
 
 
 class Conflict(MetristError):
     """A second writer won on `unique (stream, version)`; read again and decide again."""
 
     slug, title, status = "conflict", "Someone else changed this at the same time", 409
+    remedy = "Read the current state again, then repeat the change."
 
 
 class StartRefused(MetristError):
     """A process cannot start; the message is the one line the operator reads."""
 
     slug, title, status = "start-refused", "The process cannot start", 500
-    remedy = "Send the header Authorization: Bearer mtr_… with a key of your account."
-    remedy = "The key is mistyped, unknown or revoked: make a new one and send that."
-    remedy = "Open a sign-in link; `metrist user sign-in EMAIL` prints one."
-    remedy = "Use a key with the scope that the detail names, or ask an owner of the account."
-    remedy = "Check the address; names are case-sensitive."
-    remedy = "The Allow header names the methods that work."
-    remedy = "The body is not JSON, or not what its Content-Encoding says; `offset` is the byte where reading stopped."
-    remedy = "The JSON is well formed but not of the expected shape; the detail and `errors` name the fields."
-    remedy = "A query parameter or header has a value that cannot be used; the detail names it."
-    remedy = "Send smaller batches; the limit counts bytes after decompression."
-    remedy = "Send application/json or application/x-ndjson, plain or with gzip or zstd."
-    remedy = "Wait as long as Retry-After says, or raise the account's quota."
-    remedy = "Nothing was stored. Send it again after the seconds of Retry-After; agents do so by themselves."
-    remedy = "Nothing was lost. Try again in a few seconds; if it stays, tell the operator."
-    remedy = "Nothing was stored. The operator must free disk space; send it again later."
-    remedy = "Read the current state again, then repeat the change."
     remedy = "A process did not start; its one line says why."
