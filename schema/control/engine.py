@@ -14,9 +14,10 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError
 
 from domain.errors import StartRefused
-from schema.control.faults import translate_faults
+from schema.control.faults import Pool, translate_faults
 
 BUSY_TIMEOUT_S = 10
+POOL_TIMEOUT_S = 10
 THREADS = 40
 """anyio's limit of threads, and so of requests that hold a connection at once."""
 POSTGRES_OPTIONS = "-c statement_timeout=30s -c lock_timeout=10s -c idle_in_transaction_session_timeout=60s"
@@ -86,7 +87,8 @@ def _open_postgres(url: URL) -> Engine:
         pool_recycle=1800,
         pool_size=5,
         max_overflow=15,  # × replicas stays below PostgreSQL's usual limit of 100
-        pool_timeout=10,
+        pool_timeout=POOL_TIMEOUT_S,
+        poolclass=Pool,
     )
     translate_faults(engine)
     return engine

@@ -4,8 +4,9 @@ Everything not named here stays what it is: a mistake of ours, to be seen in ful
 """
 
 import psycopg
-from sqlalchemy import Engine, event
+from sqlalchemy import Engine, PoolProxiedConnection, QueuePool, event
 from sqlalchemy.engine import ExceptionContext
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from domain.errors import Conflict, MetristError, StorageFull, StoreUnavailable
 
@@ -38,6 +39,16 @@ POSTGRES: dict[str, tuple[type[MetristError], str]] = {
     "57P03": (StoreUnavailable, AWAY),  # cannot_connect_now
 }
 """SQLSTATE, PostgreSQL manual appendix A."""
+
+
+class Pool(QueuePool):
+    """A pool whose own fault, no connection free in time, is ours too."""
+
+    def connect(self) -> PoolProxiedConnection:
+        try:
+            return super().connect()
+        except PoolTimeout as error:
+            raise StoreUnavailable(BUSY) from error
 
 
 def translate_faults(engine: Engine) -> None:

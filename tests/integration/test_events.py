@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from uuid import uuid4
@@ -208,6 +209,19 @@ def test_a_server_that_is_not_there_is_a_503(tmp_path_factory: pytest.TempPathFa
     with pytest.raises(StoreUnavailable) as told, engine.begin():
         pass
     assert "hunter2" not in told.value.detail
+    engine.dispose()
+
+
+def test_no_connection_free_in_time_is_a_503(postgres_control_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("schema.control.engine.POOL_TIMEOUT_S", 0.05)
+    engine = open_control(postgres_control_url)
+    with ExitStack() as held:
+        for _ in range(20):
+            held.enter_context(reading(engine))
+        with pytest.raises(StoreUnavailable, match="busy"), engine.begin():
+            pass
+    with reading(engine) as conn:
+        assert conn.scalar(text("SELECT 1")) == 1
     engine.dispose()
 
 
