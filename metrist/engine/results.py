@@ -21,7 +21,7 @@ from metrist.engine.statement import Statement
 BLOCKWISE = frozenset({b"NATIVE", b"ROWBINARY", b"TABSEPARATED", b"TSV", b"CSV"})
 """Formats without head and foot: their blocks, one after the other, are the whole. chDB streams these itself."""
 PIPE_BYTES = 1 << 20
-FORMAT_NAME = re.compile(r"\w+")
+FORMAT_NAME = re.compile(r"\w+", re.ASCII)
 
 Pieces = Generator[bytes, None, None]
 
