@@ -33,8 +33,15 @@ def do_nothing(_payload: Mapping[str, Any]) -> str:
     return "nothing was to be done"
 
 
+def note_deregistered(_payload: Mapping[str, Any]) -> str:
+    """The server had given this node up; the ping that brought this has registered it again."""
+    log.warning("the server had deregistered this node after a long silence; it is registered again")
+    return "registered again"
+
+
 COMMANDS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "noop": do_nothing,
+    "deregister": note_deregistered,
 }
 """Each kind of command; its function returns a message for the person who asked, and may be called again."""
 

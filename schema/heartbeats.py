@@ -143,9 +143,11 @@ async def read_contacts(client: redis.asyncio.Redis, account_id: AccountId, node
     return _contacts(nodes, found)
 
 
-async def read_last_contact(client: redis.asyncio.Redis, account_id: AccountId, nodes: Sequence[str]) -> dict[str, int]:
-    """When these nodes were last heard, Unix ms, as far as it is known. Raises StoreUnavailable."""
-    return {name: contact.last for name, contact in (await read_contacts(client, account_id, nodes)).items()}
+async def read_last_contact(
+    client: redis.asyncio.Redis, account_id: AccountId, nodes: Sequence[str]
+) -> dict[str, float]:
+    """When these nodes were last heard, Unix seconds, as far as it is known. Raises StoreUnavailable."""
+    return {name: contact.last / 1000 for name, contact in (await read_contacts(client, account_id, nodes)).items()}
 
 
 def read_contacts_sync(client: redis.Redis, account_id: AccountId, nodes: Sequence[str]) -> dict[str, Contact]:

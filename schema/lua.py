@@ -18,7 +18,7 @@ AWAY = "Redis is not reachable just now; try again shortly"
 
 @contextmanager
 def redis_faults() -> Iterator[None]:
-    """Turn what redis-py raises into StoreUnavailable; unreachable, loading, full, read-only are one case to callers."""
+    """Turn what redis-py raises into StoreUnavailable; unreachable, loading, full: it is all one to callers."""
     try:
         yield
     except (RedisError, OSError) as error:

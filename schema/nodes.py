@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import ColumnElement, Connection, Engine, select
+from sqlalchemy import ColumnElement, Connection, Engine, Select, select
 
 from domain.errors import NotFound
 from domain.events import SYSTEM, NewEvent
@@ -15,6 +15,9 @@ from domain.nodes import NodeState, is_new_instance, may_move
 from schema import events
 from schema.control.engine import reading
 from schema.control.tables import nodes
+
+NAMES_AT_ONCE = 500
+"""SQLite takes a bounded number of parameters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +113,17 @@ def find(engine: Engine, account_id: AccountId, name: str) -> NodeRow | None:
         return _find(conn, account_id, name)
 
 
+def find_many(engine: Engine, account_id: AccountId, names: Sequence[str]) -> dict[str, NodeRow]:
+    """The account's nodes of these names by name, as far as they are known."""
+    with reading(engine) as conn:
+        found = [
+            _to_node(node)
+            for start in range(0, len(names), NAMES_AT_ONCE)
+            for node in conn.execute(_named(account_id, names[start : start + NAMES_AT_ONCE])).mappings()
+        ]
+    return {node.name: node for node in found}
+
+
 def list_for(engine: Engine, account_id: AccountId) -> Sequence[NodeRow]:
     """All nodes of an account by name, deregistered ones included."""
     return _list(engine, nodes.c.account_id == account_id)
@@ -122,6 +136,10 @@ def all_live(engine: Engine) -> Sequence[NodeRow]:
 
 def _find(conn: Connection, account_id: AccountId, name: str) -> NodeRow | None:
     return _one(conn, (nodes.c.account_id == account_id) & (nodes.c.name == name))
+
+
+def _named(account_id: AccountId, names: Sequence[str]) -> Select[Any]:
+    return select(nodes).where(nodes.c.account_id == account_id, nodes.c.name.in_(names))
 
 
 def _one(conn: Connection, where: ColumnElement[bool]) -> NodeRow | None:

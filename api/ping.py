@@ -1,0 +1,156 @@
+"""POST /api/v1/ping: a node says that it lives, and is told what to do; held until there is something, if it likes."""
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import msgspec
+from fastapi import APIRouter
+from starlette.datastructures import State
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api import body
+from api.auth import authenticate
+from api.contact import Contacts
+from api.wakes import Wakes
+from domain import pings
+from domain.commands import Command
+from domain.errors import UnsupportedMedia
+from domain.ids import AccountId
+from domain.nodes import NodeState
+from domain.pings import Ping
+from domain.settings import Settings
+
+router = APIRouter()
+BODY_MAX_BYTES = 262_144
+JITTER = 0.1
+"""Nodes are asked to ping up to a tenth earlier than expected, so that those that started together spread out."""
+_CURL_DEFAULT = "application/x-www-form-urlencoded"
+
+
+class _Order(msgspec.Struct):
+    id: str
+    kind: str
+    payload: dict[str, Any]
+    expires_at: float
+
+
+class _Node(msgspec.Struct):
+    name: str
+    state: str
+
+
+class _Answer(msgspec.Struct):
+    """`monitors` and `live` are asks of later kinds; null asks nothing."""
+
+    server_time: float
+    ping_interval_s: float
+    commands: list[_Order]
+    node: _Node
+    monitors: None = None
+    live: None = None
+
+
+_encode = msgspec.json.Encoder().encode
+
+
+@router.post("/api/v1/ping")
+async def post_ping(request: Request) -> Response:
+    """Note the contact and answer with what waits; with `wait` and nothing waiting, hold the request for a while."""
+    now_ms = _now_ms()
+    principal = await authenticate(request)
+    _check_media(request)
+    ping = pings.parse(await body.read(request, BODY_MAX_BYTES))
+    state = request.app.state
+    settings: Settings = state.settings
+    contacts: Contacts = state.contacts
+    hold_s = pings.hold_s(ping, settings.ping_interval_s, settings.ping_max_wait_s)
+    if hold_s == 0:
+        beat = await contacts.ping(principal.account_id, ping, now_ms)
+        return _answer(ping, beat.commands, settings.ping_interval_s)
+    commands = await _hold(request, principal.account_id, ping, now_ms, hold_s)
+    return _answer(ping, commands, settings.ping_interval_s)
+
+
+@asynccontextmanager
+async def serving(state: State) -> AsyncIterator[None]:
+    """What pings need while the process serves: `state.contacts`, `state.wakes`, and `state.stopping` if it is not there.
+
+    Setting `stopping` answers all held pings at once.
+    """
+    if not hasattr(state, "stopping"):
+        state.stopping = asyncio.Event()
+    contacts = state.contacts = Contacts(state.stores, state.settings)
+    wakes = state.wakes = Wakes(state.stores.redis)
+    tasks = [
+        asyncio.create_task(work)
+        for work in (contacts.sign_forever(), wakes.listen_forever(), _close_on(state.stopping, wakes))
+    ]
+    try:
+        yield
+    finally:
+        wakes.close()
+        await contacts.registrar.drain()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _hold(request: Request, account_id: AccountId, ping: Ping, now_ms: int, hold_s: float) -> Sequence[Command]:
+    """The commands that wait, or that come within `hold_s`; none when nothing does, or we are stopping."""
+    state = request.app.state
+    contacts: Contacts = state.contacts
+    wakes: Wakes = state.wakes
+    with wakes.waiting(account_id, ping.node) as woken:
+        commands = (await contacts.ping(account_id, ping, now_ms)).commands
+        if woken is None:
+            return commands
+        try:
+            async with asyncio.timeout(hold_s):
+                while not commands and not wakes.is_closed:
+                    await woken.wait()
+                    woken.clear()
+                    commands = await _look(request, contacts, account_id, ping.node)
+        except TimeoutError:
+            return ()
+        return commands
+
+
+async def _look(request: Request, contacts: Contacts, account_id: AccountId, node: str) -> Sequence[Command]:
+    """Lease for a held ping, unless its sender has gone: the command would wait out its lease for nobody."""
+    return () if await request.is_disconnected() else await contacts.lease(account_id, node, _now_ms())
+
+
+async def _close_on(stopping: asyncio.Event, wakes: Wakes) -> None:
+    await stopping.wait()
+    wakes.close()
+
+
+def _answer(ping: Ping, commands: Sequence[Command], interval_s: float) -> Response:
+    """A node that was just heard is online, whatever the sweep has recorded last."""
+    answer = _Answer(
+        server_time=time.time(),
+        ping_interval_s=round(interval_s * random.uniform(1 - JITTER, 1), 3),  # noqa: S311
+        commands=[_order(command) for command in commands],
+        node=_Node(ping.node, NodeState.ONLINE),
+    )
+    return Response(_encode(answer), media_type=body.JSON)
+
+
+def _order(command: Command) -> _Order:
+    return _Order(command.id, command.kind, dict(command.payload), command.expires_ms / 1000)
+
+
+def _check_media(request: Request) -> None:
+    """JSON, also when it comes under the name that `curl -d` gives to everything."""
+    declared = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if declared != _CURL_DEFAULT and body.media_type(request) != body.JSON:
+        raise UnsupportedMedia("a ping is application/json", headers={"Accept": body.JSON})
+
+
+def _now_ms() -> int:
+    return int(time.time() * 1000)
