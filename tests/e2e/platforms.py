@@ -88,6 +88,11 @@ class Platform:
             return [parent, *parent.children(recursive=True)]
         return []
 
+    def settings(self) -> dict[str, str]:
+        """What its pieces are told, for one that is run by hand beside it."""
+        process = psutil.Process(self.child_pid("api"))
+        return {name: value for name, value in process.environ().items() if name.startswith("METRIST_")}
+
     def kill_child(self, name: str) -> int:
         """Kill a piece and wait until another process runs it; returns that one's pid."""
         before = self.child_pid(name)

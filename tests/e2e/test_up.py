@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import httpx
@@ -19,13 +19,13 @@ from tests.e2e.platforms import PIECES, STOPS_WITHIN_S, Platform, clean_environm
 Start = Callable[..., Platform]
 
 
-def try_up(*arguments: str) -> subprocess.CompletedProcess[str]:
+def metrist(*arguments: str, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-P", "-m", "metrist", "up", *arguments],
-        env=clean_environment(),
+        [sys.executable, "-P", "-m", "metrist", *arguments],
+        env=clean_environment() | dict(env or {}),
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
         check=False,
     )
 
@@ -82,7 +82,7 @@ def test_the_local_agent_reports(platform: Platform) -> None:
 
 
 def test_a_second_up_on_the_same_data_is_refused(platform: Platform) -> None:
-    refused = try_up("--data", str(platform.data_dir), "--port", str(free_port()))
+    refused = metrist("up", "--data", str(platform.data_dir), "--port", str(free_port()))
     assert refused.returncode == 1
     assert f"another `metrist up` (process {platform.process.pid}) is running" in refused.stderr
     assert len(refused.stderr.splitlines()) == 1
@@ -90,7 +90,7 @@ def test_a_second_up_on_the_same_data_is_refused(platform: Platform) -> None:
 
 def test_a_taken_port_is_refused(platform: Platform, tmp_path: Path) -> None:
     port = platform.url.rpartition(":")[2]
-    refused = try_up("--data", str(tmp_path / "data"), "--port", port)
+    refused = metrist("up", "--data", str(tmp_path / "data"), "--port", port)
     assert refused.returncode == 1
     assert refused.stderr == f"metrist: port {port} is in use; pass --port N\n"
 
@@ -111,6 +111,27 @@ def test_callers_wait_through_a_restart_of_the_api(platform: Platform) -> None:
     os.kill(before, signal.SIGKILL)
     assert platform.get("/healthz").status_code == 200
     platform.wait_until(lambda: platform.child_pid("api") not in (None, before))
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("migrate", "ClickHouse: nothing to do"),
+        ("migrate --check", "Control DB and ClickHouse are up to date"),
+        ("account list", "key .*  local agent  ingest"),
+        ("rebuild", r"Folded \d+ events to \d+ rows\n$"),
+    ],
+)
+def test_a_command_runs_beside_it(platform: Platform, words: str, says: str) -> None:
+    done = metrist(*words.split(), env=platform.settings())
+    assert done.returncode == 0, done.stderr
+    assert re.search(says, done.stdout)
+
+
+def test_a_bad_setting_ends_the_start_and_is_named(tmp_path: Path) -> None:
+    refused = metrist("up", "--data", str(tmp_path / "data"), env={"METRIST_LOG_LEVEL": "loud"})
+    assert refused.returncode == 78
+    assert refused.stderr.startswith("metrist: METRIST_LOG_LEVEL: ")
 
 
 def test_the_key_is_printed_once_and_everything_is_there_after_a_restart(start: Start) -> None:
@@ -189,14 +210,7 @@ def test_a_store_elsewhere_replaces_the_embedded_one(start: Start, tmp_path: Pat
 def test_a_store_that_is_not_there_is_named_without_its_password(tmp_path: Path) -> None:
     port = free_port()
     env = {"METRIST_REDIS_URL": f"redis://:geheim@127.0.0.1:{port}/0"}
-    refused = subprocess.run(
-        [sys.executable, "-P", "-m", "metrist", "up", "--data", str(tmp_path / "data"), "--port", "0"],
-        env=clean_environment() | env,
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
+    refused = metrist("up", "--data", str(tmp_path / "data"), "--port", "0", env=env)
     assert refused.returncode == 1
     assert refused.stderr == (
         f"metrist: cannot reach Redis at redis://:***@127.0.0.1:{port}/0: Connection refused; see METRIST_REDIS_URL\n"

@@ -1,0 +1,88 @@
+"""The operator's commands, on a control DB of their own."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from domain import keys
+from metrist import cli
+from schema import api_keys
+from schema.control import migrate
+from schema.control.engine import open_control
+
+KEY = r"mtr_[0-9a-f]{16}_[\w-]{43}"
+
+
+@pytest.fixture(autouse=True)
+def control_db(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    url = f"sqlite:///{tmp_path}/control.db"
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("METRIST_DATABASE_URL", url)
+    return url
+
+
+@pytest.fixture
+def migrated(control_db: str) -> None:
+    engine = open_control(control_db)
+    migrate.upgrade(engine)
+    engine.dispose()
+
+
+def run(capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    assert cli.main(words) == 0
+    return capsys.readouterr().out
+
+
+def refusal(capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    assert cli.main(words) == 1
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    return said
+
+
+def test_an_empty_database_says_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "run `metrist migrate`" in refusal(capsys, "account", "list")
+
+
+@pytest.mark.usefixtures("migrated")
+def test_an_account_is_created_with_a_key_and_its_owner_let_in(capsys: pytest.CaptureFixture[str]) -> None:
+    said = run(capsys, "account", "create", "works", "--owner", "Me@Example.org")
+    key = re.findall(rf"API key  ({KEY})  \(shown only now\)", said)[0]
+    listed = run(capsys, "account", "list")
+    assert listed.startswith("works  ")
+    assert f"key {keys.public_id(key)}  first key  ingest+read  never used" in listed
+    link = run(capsys, "user", "sign-in", "me@example.org")
+    assert re.fullmatch(r"http://127\.0\.0\.1:8600/sign-in\?token=[\w-]{43}\n", link)
+    assert "nobody has the address" in refusal(capsys, "user", "sign-in", "you@example.org")
+
+
+@pytest.mark.usefixtures("migrated")
+def test_a_key_is_created_and_revoked(capsys: pytest.CaptureFixture[str], control_db: str) -> None:
+    run(capsys, "account", "create", "works")
+    key = run(capsys, "key", "create", "--account", "works", "--name", "reader", "--scope", "read").strip()
+    assert re.fullmatch(KEY, key)
+    public_id = keys.public_id(key)
+    assert public_id
+    assert f"key {public_id}  reader  read" in run(capsys, "account", "list")
+    assert run(capsys, "key", "revoke", public_id) == f"Revoked {public_id}\n"
+    assert run(capsys, "key", "revoke", key) == f"{public_id} was revoked before\n"
+    stored = api_keys.find_by_public_id(open_control(control_db), public_id)
+    assert stored
+    assert stored.revoked_at
+    assert "there is no API key" in refusal(capsys, "key", "revoke", "0123456789abcdef")
+
+
+@pytest.mark.usefixtures("migrated")
+def test_an_account_must_be_named_clearly(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "there is no account 'works'" in refusal(capsys, "key", "create", "--account", "works")
+    first, second = (run(capsys, "account", "create", "works").split()[2] for _ in range(2))
+    said = refusal(capsys, "key", "create", "--account", "works")
+    assert f"several accounts are called 'works'; name one by its id: {first}, {second}" in said
+    assert re.fullmatch(KEY, run(capsys, "key", "create", "--account", second).strip())
+
+
+@pytest.mark.usefixtures("migrated")
+def test_state_is_folded_again(capsys: pytest.CaptureFixture[str]) -> None:
+    run(capsys, "account", "create", "works", "--owner", "me@example.org")
+    assert run(capsys, "rebuild") == "Folded 4 events to 4 rows\n"
