@@ -22,7 +22,8 @@ NODES_PER_WRITER = 3
 METRICS = 5
 KILL_EVERY_S = 3.0
 SETTLE_S = 60
-START_MS = 1_790_000_000_000
+START_S = int(time.time()) - 86_400
+"""Within raw retention."""
 
 
 @dataclass
@@ -55,7 +56,7 @@ class Writer:
                     self._replay(client, rng.choice(self._sent[-200:]))
 
     def _batch(self, batch: int, rng: random.Random) -> tuple[bytes, dict[str, str], int]:
-        ts_s = (START_MS + batch * 1_000) / 1_000
+        ts_s = START_S + batch
         lines = [
             json.dumps({"node": f"w{self.number}-n{node}", "ts": ts_s, "metrics": {
                 f'chaos.m{metric}{{writer="{self.number}"}}': batch + metric for metric in range(METRICS)}})
@@ -157,7 +158,8 @@ def differences(client: clickhouse_connect.driver.client.Client, tier: str, buck
             SELECT metric, node, {bucket}(ts) AS b, count() AS n, sum(value) AS s, min(value) AS lo, max(value) AS hi
             FROM samples GROUP BY metric, node, b
         ) AS raw FULL OUTER JOIN (
-            SELECT metric, node, ts AS b, sum(count) AS n, sum({tier}.sum) AS s, min({tier}.min) AS lo, max({tier}.max) AS hi
+            SELECT metric, node, ts AS b, sum(count) AS n, sum({tier}.sum) AS s, min({tier}.min) AS lo,
+                max({tier}.max) AS hi
             FROM {tier} GROUP BY metric, node, b
         ) AS rolled USING (metric, node, b)
         WHERE raw.n != rolled.n OR abs(raw.s - rolled.s) > 1e-6 OR raw.lo != rolled.lo OR raw.hi != rolled.hi
