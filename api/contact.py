@@ -97,11 +97,11 @@ class Contacts:
         if not nodes:
             return
         new = await self._touch(account_id, nodes, now_ms, instance)
-        introduced = (
-            self.registrar.introduce((account_id, node), Said(instance), now_ms, is_new=node in new)
-            for node in nodes
-        )
-        await asyncio.gather(*introduced)
+        if len(nodes) == 1:
+            said = Said(instance)
+            await self.registrar.introduce((account_id, nodes[0]), said, now_ms, is_new=nodes[0] in new)
+        else:
+            self.registrar.introduce_all(account_id, nodes, now_ms, set(new))
 
     async def sign_forever(self) -> None:
         """Say every two seconds that this process hears nodes, until cancelled."""

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -29,6 +29,7 @@ ASK_AGAIN_MS = 60_000
 WAIT_S = 1.0
 """A first contact waits so long for its registration, which goes on in any case."""
 _AT_ONCE = 4
+_MANY = 100
 
 Key = tuple[AccountId, str]
 
@@ -72,6 +73,23 @@ class Registrar:
             task.add_done_callback(lambda _: self._registering.pop(key, None))
         await asyncio.wait([task], timeout=WAIT_S)
 
+    def introduce_all(self, account_id: AccountId, names: Sequence[str], now_ms: int, new: Collection[str]) -> None:
+        """Register the nodes of one batch, as far as they are news, in the background and a hundred a commit.
+
+        new  as `is_new` of `introduce`
+        """
+        said = Said()
+        news = [
+            name
+            for name in names
+            if (account_id, name) not in self._registering
+            and self._is_news((account_id, name), said, now_ms, is_new=name in new)
+        ]
+        for start in range(0, len(news), _MANY):
+            some = news[start : start + _MANY]
+            task = asyncio.create_task(self._register_many(account_id, some, now_ms))
+            self._registering |= dict.fromkeys(((account_id, name) for name in some), task)
+
     async def drain(self) -> None:
         """Wait for the registrations under way."""
         if self._registering:
@@ -94,6 +112,21 @@ class Registrar:
             return
         self._remember(key, said, now_ms)
         await self._tell(node, now)
+
+    async def _register_many(self, account_id: AccountId, names: Sequence[str], now_ms: int) -> None:
+        now = datetime.fromtimestamp(now_ms / 1000, UTC)
+        work = partial(nodes.register_many, self._engine, account_id, names, now)
+        try:
+            found = await to_thread.run_sync(work, limiter=self._limiter)
+        except (MetristError, SQLAlchemyError, OSError) as error:
+            self._seldom.warn("nodes_not_registered", error)
+            return
+        finally:
+            for name in names:
+                self._registering.pop((account_id, name), None)
+        for node in found:
+            self._remember((account_id, node.name), Said(), now_ms)
+            await self._tell(node, now)
 
     def _remember(self, key: Key, said: Said, now_ms: int) -> None:
         before = self._known.pop(key, None)

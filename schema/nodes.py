@@ -69,6 +69,18 @@ def register(
     return events.retrying(engine, lambda conn: _register(conn, account_id, name, contact, now))
 
 
+def register_many(
+    engine: Engine, account_id: AccountId, names: Sequence[str], now: datetime, *, cause: str = "contact"
+) -> list[NodeRow]:
+    """As `register` for many nodes that a batch of snapshots named, with one commit for all of them."""
+    contact = _Contact(None, None, None, None, cause)
+
+    def work(conn: Connection) -> list[NodeRow]:
+        return [_register(conn, account_id, name, contact, now) for name in names]
+
+    return events.retrying(engine, work)
+
+
 def transition(
     engine: Engine,
     account_id: AccountId,
