@@ -66,29 +66,29 @@ def _add_processes(commands: "Commands[argparse.ArgumentParser]") -> None:
 def _add_operator(commands: "Commands[argparse.ArgumentParser]") -> None:
     migrate = _add(commands, "migrate", "bring the tables of the stores up to date")
     migrate.add_argument("--check", action="store_true", help="change nothing; fail when they are not up to date")
-    _add(commands, "rebuild", "fold the state tables of the control DB from its events again")
+    _add_control(commands, "rebuild", "fold the state tables of the control DB from its events again")
     _add_accounts(_group(commands, "account", "create and list accounts"))
     _add_keys(_group(commands, "key", "create and revoke API keys"))
     user = _group(commands, "user", "let people in")
-    sign_in = _add(user, "sign-in", "print a one-time sign-in link", module="user_sign_in")
+    sign_in = _add_control(user, "sign-in", "print a one-time sign-in link", module="user_sign_in")
     sign_in.add_argument("email")
 
 
 def _add_accounts(commands: "Commands[argparse.ArgumentParser]") -> None:
-    create = _add(commands, "create", "create an account and its first API key", module="account_create")
+    create = _add_control(commands, "create", "create an account and its first API key", module="account_create")
     create.add_argument("name")
     create.add_argument("--owner", metavar="EMAIL", help="the person it belongs to")
-    _add(commands, "list", "list accounts and their API keys", module="account_list")
+    _add_control(commands, "list", "list accounts and their API keys", module="account_list")
 
 
 def _add_keys(commands: "Commands[argparse.ArgumentParser]") -> None:
-    create = _add(commands, "create", "create an API key; it is printed this once", module="key_create")
+    create = _add_control(commands, "create", "create an API key; it is printed this once", module="key_create")
     create.add_argument("--account", required=True, metavar="NAME", help="name or id of the account")
     create.add_argument("--name", default="key", help="what it is for (key)")
     create.add_argument(
         "--scope", action="append", choices=("ingest", "read"), help="may be repeated (ingest and read)"
     )
-    revoke = _add(commands, "revoke", "revoke an API key at once", module="key_revoke")
+    revoke = _add_control(commands, "revoke", "revoke an API key at once", module="key_revoke")
     revoke.add_argument("id", help="the 16 hex digits after mtr_")
 
 
@@ -102,4 +102,14 @@ def _add(
 ) -> argparse.ArgumentParser:
     command = commands.add_parser(name, help=says, description=says)
     command.set_defaults(module=module or name)
+    return command
+
+
+def _add_control(
+    commands: "Commands[argparse.ArgumentParser]", name: str, says: str, module: str = ""
+) -> argparse.ArgumentParser:
+    """A command on the control DB, which a `metrist up` keeps in its data directory."""
+    command = _add(commands, name, says, module)
+    where = "data directory of a `metrist up` (data, if it is there and METRIST_DATABASE_URL is not set)"
+    command.add_argument("--data", type=Path, metavar="DIR", help=where)
     return command

@@ -2,7 +2,9 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from uuid import UUID
 
 from sqlalchemy import Engine
@@ -10,7 +12,8 @@ from sqlalchemy import Engine
 from domain.errors import NotFound, StartRefused
 from domain.ids import AccountId
 from domain.settings import Settings
-from metrist.environment import read_settings
+from metrist.datadir import DataDir
+from metrist.environment import is_set, read_settings
 from metrist.reach import refuse_unreachable
 from schema import accounts
 from schema.accounts import AccountRow
@@ -18,15 +21,37 @@ from schema.control import migrate
 from schema.control.engine import open_control
 
 
+@dataclass(frozen=True)
+class Control:
+    """An opened control DB, and what the operator's environment says."""
+
+    engine: Engine
+    settings: Settings
+
+
+def settings_for(data: Path | None) -> Settings:
+    """The environment's settings; for the data directory of a `metrist up`, its control DB and its address.
+
+    Without one given it is ./data, if that is there and the environment names no control DB.
+    """
+    settings = read_settings()
+    directory = DataDir((data or Path("data")).resolve())
+    if data is None and (is_set(settings, "database_url") or not directory.control_db.exists()):
+        return settings
+    if not directory.control_db.exists():
+        raise StartRefused(f"{directory.root} is no data directory of a `metrist up`")
+    address = directory.address.read_text() if directory.address.exists() else settings.base_url
+    return read_settings(database_url=f"sqlite:///{directory.control_db}", public_url=address)
+
+
 @contextmanager
-def opened(settings: Settings | None = None) -> Iterator[Engine]:
-    """The migrated control DB of this environment. Raises StartRefused."""
-    settings = settings or read_settings()
+def opened(settings: Settings) -> Iterator[Control]:
+    """The migrated control DB. Raises StartRefused."""
     refuse_unreachable(settings, "database_url")
     engine = open_control(settings.database_url.get_secret_value())
     try:
         migrate.check(engine)
-        yield engine
+        yield Control(engine, settings)
     finally:
         engine.dispose()
 

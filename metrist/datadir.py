@@ -49,6 +49,11 @@ class DataDir:
         return self.root / "agent.key"
 
     @property
+    def address(self) -> Path:
+        """Where the platform was reached last, for commands that print links."""
+        return self.root / "address"
+
+    @property
     def run(self) -> Path:
         return self.root / "run"
 

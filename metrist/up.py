@@ -17,7 +17,7 @@ from domain.settings import Settings
 from metrist import logs, orphans, pieces, step
 from metrist.banner import Welcome, banner, say
 from metrist.child import Piece
-from metrist.datadir import DataDir, hold
+from metrist.datadir import DataDir, hold, write_private
 from metrist.embedded import Embedded, embed, variables
 from metrist.environment import is_set, read_settings
 from metrist.listener import listen
@@ -76,6 +76,7 @@ async def _start(platform: Platform, supervisor: Supervisor) -> None:
     await step.run("migrate", pieces.metrist("migrate"), env)
     await supervisor.start(pieces.api(listener, env))
     await supervisor.start(*(pieces.background(name, embedded, env) for name in ("worker", "scheduler")))
+    write_private(platform.data.address, platform.settings.base_url)
     welcome = await _greet(platform)  # late: a key made by a start that then fails would be shown to nobody
     if platform.has_agent:
         await supervisor.start(pieces.agent(listener, platform.data, env))

@@ -18,6 +18,8 @@ from metrist.environment import INVALID_SETTINGS_EXIT
 log = structlog.get_logger()
 
 FAILURES_AT_START = 5
+MISSES_AT_LEAST = 3
+"""A machine that slept has a gap in its clock, and no hung child."""
 
 
 @dataclass(frozen=True)
@@ -79,13 +81,14 @@ class Watch:
 
     async def _until_down(self, child: Child) -> str:
         """Ask again and again; returns why the child is no longer there."""
-        patience, ready, answered_at = self._patience, False, time.monotonic()
+        patience, ready, answered_at, misses = self._patience, False, time.monotonic(), 0
         while not child.exited.done():
+            misses += 1
             if await self._answers(child):
-                ready, answered_at = True, time.monotonic()
+                ready, answered_at, misses = True, time.monotonic(), 0
                 self._note_health()
             limit_s = patience.hung_s if ready else patience.starting_s
-            if time.monotonic() - answered_at > limit_s:
+            if time.monotonic() - answered_at > limit_s and misses >= MISSES_AT_LEAST:
                 orphans.kill_group(child.pid)
                 await child.exited
                 return f"no answer for {limit_s:.0f} s"

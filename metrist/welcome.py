@@ -22,10 +22,10 @@ AGENT_KEY_NAME = "local agent"
 def main(agent_key_file: str) -> None:
     """Print the answer; keys pass through this pipe and nowhere else."""
     settings = read_settings()
-    with control.opened(settings) as engine:
-        print(json.dumps(dataclasses.asdict(welcome(engine, settings))))
+    with control.opened(settings) as opened:
+        print(json.dumps(dataclasses.asdict(welcome(opened.engine, settings))))
         if agent_key_file:
-            keep_agent_key(engine, Path(agent_key_file))
+            keep_agent_key(opened.engine, Path(agent_key_file))
 
 
 def welcome(engine: Engine, settings: Settings) -> Welcome:

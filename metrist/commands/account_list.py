@@ -7,12 +7,12 @@ from schema import accounts, api_keys
 from schema.api_keys import ListedKey
 
 
-def run(_options: argparse.Namespace) -> None:
+def run(options: argparse.Namespace) -> None:
     """Print one line an account, and one an API key."""
-    with control.opened() as engine:
-        for account in accounts.list_all(engine):
+    with control.opened(control.settings_for(options.data)) as opened:
+        for account in accounts.list_all(opened.engine):
             print(f"{account.name}  {account.id}  since {account.created_at:%Y-%m-%d}")
-            for key in api_keys.list_for(engine, account.id):
+            for key in api_keys.list_for(opened.engine, account.id):
                 print(f"  {_describe(key)}")
 
 

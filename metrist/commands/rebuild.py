@@ -6,10 +6,10 @@ from metrist import control
 from schema.rebuild import rebuild
 
 
-def run(_options: argparse.Namespace) -> None:
+def run(options: argparse.Namespace) -> None:
     """Print how much was folded and what had to be put right."""
-    with control.opened() as engine:
-        report = rebuild(engine)
+    with control.opened(control.settings_for(options.data)) as opened:
+        report = rebuild(opened.engine)
     print(f"Folded {report.events} events to {report.rows} rows")
     for table, difference in report.differences.items():
         print(

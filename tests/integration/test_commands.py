@@ -86,3 +86,16 @@ def test_an_account_must_be_named_clearly(capsys: pytest.CaptureFixture[str]) ->
 def test_state_is_folded_again(capsys: pytest.CaptureFixture[str]) -> None:
     run(capsys, "account", "create", "works", "--owner", "me@example.org")
     assert run(capsys, "rebuild") == "Folded 4 events to 4 rows\n"
+
+
+def test_the_data_directory_of_an_up_is_found(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("METRIST_DATABASE_URL")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "address").write_text("http://127.0.0.1:1234")
+    migrate.upgrade(open_control(f"sqlite:///{tmp_path}/data/control.db"))
+    run(capsys, "account", "create", "works", "--owner", "me@example.org")
+    assert run(capsys, "user", "sign-in", "me@example.org").startswith("http://127.0.0.1:1234/sign-in?")
+    assert run(capsys, "account", "list", "--data", "data") == run(capsys, "account", "list")
+    assert "elsewhere is no data directory" in refusal(capsys, "account", "list", "--data", "elsewhere")
