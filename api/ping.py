@@ -78,7 +78,7 @@ async def post_ping(request: Request) -> Response:
 
 @asynccontextmanager
 async def serving(state: State) -> AsyncIterator[None]:
-    """What pings need while the process serves: `state.contacts`, `state.wakes`, and `state.stopping` if it is not there.
+    """What pings need while the process serves: `state.contacts`, `state.wakes`, and `state.stopping` if it is missing.
 
     Setting `stopping` answers all held pings at once.
     """

@@ -37,17 +37,18 @@ async def _stream(host: str, port: int, key: str, samples_per_s: float, until: f
     while due < until:
         await asyncio.sleep(max(0.0, due - time.perf_counter()))
         ts_s = time.time() - 60 + number * 0.01
-        lines = [
-            json.dumps({"node": f"host_{n}", "ts": ts_s, "metrics": {f"cpu.f{m}": n + m + number % 7 for m in range(10)}},
-                       separators=(",", ":"))
-            for n in range(1_000)
-        ]  # fmt: skip
+        lines = [_snapshot(node, ts_s, number) for node in range(1_000)]
         writer.write(_request("/api/v1/snapshots", host, key, "\n".join(lines).encode(), "application/x-ndjson"))
         assert await _answer(reader) == 202
         sent.append(10_000)
         number += 1
         due += 10_000 / samples_per_s
     writer.close()
+
+
+def _snapshot(node: int, ts_s: float, number: int) -> str:
+    metrics = {f"cpu.f{field}": node + field + number % 7 for field in range(10)}
+    return json.dumps({"node": f"host_{node}", "ts": ts_s, "metrics": metrics}, separators=(",", ":"))
 
 
 def measure(report: Report, platform: Platform, *, per_s: float, samples_per_s: float, seconds: float) -> None:

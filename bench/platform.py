@@ -86,7 +86,8 @@ class Platform:
     def disk_bytes(self) -> dict[str, int]:
         """Bytes of active parts by tier."""
         rows = self.clickhouse.query(
-            "SELECT table, sum(bytes_on_disk) FROM system.parts WHERE active AND database = currentDatabase() GROUP BY table"
+            "SELECT table, sum(bytes_on_disk) FROM system.parts"
+            " WHERE active AND database = currentDatabase() GROUP BY table"
         ).result_rows
         return {str(table): int(size) for table, size in rows}
 

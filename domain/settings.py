@@ -43,7 +43,7 @@ class Settings(BaseSettings):
     )
     insert_interval_s: float = Field(1.0, gt=0, description="How often spooled snapshots are inserted, at the latest")
     insert_max_samples: int = Field(
-        500_000, gt=0, description="A spool segment of this many samples is inserted at once"
+        1_000_000, gt=0, description="A spool segment of this many samples is inserted at once"
     )
     body_max_bytes: int = Field(16_777_216, gt=0, description="Larger bodies get 413, measured after decompression")
     batch_memory_s: int = Field(21_600, gt=0, description="A batch that is sent again within this time counts once")

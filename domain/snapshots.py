@@ -115,24 +115,25 @@ class Admission:
 
     def _as_it_came(self, body: bytes, snapshots: list[Snapshot], bounds: Bounds) -> Admitted | None:
         """The body's own bytes as an array, when nothing about them needs a second look; else None."""
-        if not snapshots:
-            return None
         times = [snapshot.ts for snapshot in snapshots]
-        if not set(map(type, times)) <= {float}:
+        if not snapshots or not set(map(type, times)) <= {float}:
             return None
         oldest, newest = min(times), max(times)  # type: ignore[type-var]  # all are floats, checked above
-        if not (bounds.oldest_s <= oldest and newest <= bounds.newest_s):  # type: ignore[operator]
-            return None
-        nodes = frozenset([snapshot.node for snapshot in snapshots])
         metrics = [snapshot.metrics for snapshot in snapshots]
-        if not nodes <= self._good_nodes or not set().union(*metrics) <= self._good_keys:
-            return None
+        nodes = frozenset([snapshot.node for snapshot in snapshots])
         samples = sum(map(len, metrics))
-        # Three fields a snapshot and one key a sample: twin keys, other fields and odd spacing make another count.
-        if samples == 0 or body.count(b'":') != 3 * len(snapshots) + samples:
-            return None
-        array = _as_array(body)
-        if array is None or any(snapshot.labels is not None for snapshot in snapshots):
+        is_plain = (
+            bounds.oldest_s <= oldest  # type: ignore[operator]
+            and newest <= bounds.newest_s  # type: ignore[operator]
+            and nodes <= self._good_nodes
+            and set().union(*metrics) <= self._good_keys
+            and samples > 0
+            # Three fields a snapshot and one key a sample: twin keys, other fields and odd spacing make another count.
+            and body.count(b'":') == 3 * len(snapshots) + samples
+            and not any(snapshot.labels is not None for snapshot in snapshots)
+        )
+        array = _as_array(body) if is_plain else None
+        if array is None:
             return None
         return Admitted(array, samples, nodes, is_dated=True, newest_ts_s=newest)  # type: ignore[arg-type]
 

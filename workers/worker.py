@@ -35,8 +35,14 @@ def main(settings: Settings) -> None:
     failures = 0
     while not stopping.is_set():
         try:
-            worker = SimpleWorker(queues(client), connection=client, serializer=JSONSerializer, worker_ttl=_DEQUEUE_S * 2, log_job_description=False,
-                            maintenance_interval=MAINTENANCE_S)  # fmt: skip
+            worker = SimpleWorker(
+                queues(client),
+                connection=client,
+                serializer=JSONSerializer,
+                worker_ttl=_DEQUEUE_S * 2,
+                maintenance_interval=MAINTENANCE_S,
+                log_job_description=False,  # it holds arguments, which do not belong into logs
+            )
             log.info("worker_started", queues=list(keys.QUEUES))
             worker.work(logging_level="WARNING")
             stopping.set()

@@ -155,7 +155,12 @@ VALUES = st.one_of(st.floats(), st.integers(), st.text(max_size=3), st.booleans(
 KEYS = st.one_of(st.sampled_from(["cpu", 'd{a="1"}', 'd{b="1",a="2"}', "1bad", "", "x{"]), st.text(max_size=5))
 
 
-@given(st.lists(st.fixed_dictionaries({"node": st.sampled_from(["a", "b", "", "x y"]), "metrics": st.dictionaries(KEYS, VALUES, max_size=6)}), min_size=1, max_size=5))  # fmt: skip
+SNAPSHOTS = st.fixed_dictionaries(
+    {"node": st.sampled_from(["a", "b", "", "x y"]), "metrics": st.dictionaries(KEYS, VALUES, max_size=6)}
+)
+
+
+@given(st.lists(SNAPSHOTS, min_size=1, max_size=5))
 def test_nothing_is_lost_that_is_not_counted(snapshots: list[dict[str, Any]]) -> None:
     admitted = admit(json.dumps(snapshots))
     sent = sum(len(entry["metrics"]) for entry in snapshots)
