@@ -1,7 +1,9 @@
 """The pages of an account: its nodes, one node with its graphs, and how to connect one."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from time import time
 from typing import Annotated, Any
 
@@ -14,7 +16,7 @@ from dashboards.format import ago
 from dashboards.nodes import FIGURES, Changes, changes
 from dashboards.render import page
 from dashboards.signin import viewer_of
-from dashboards.watch import AWAY, NodeWatch, Watches
+from dashboards.watch import AWAY, Follower, NodeWatch, Watches
 from domain.errors import NotFound
 from domain.nodes import NodeState
 from domain.series import Selector
@@ -74,7 +76,8 @@ async def stream_nodes(request: Request, viewer: Viewing, node: str | None = Non
     if EVENT_STREAM not in request.headers.get("accept", ""):
         return await show_node("stream", request, viewer)
     headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
-    return StreamingResponse(_events(_watch(request, viewer), node), media_type=EVENT_STREAM, headers=headers)
+    events = _events(_watch(request, viewer), node, request.app.state.stopping)
+    return StreamingResponse(events, media_type=EVENT_STREAM, headers=headers)
 
 
 @router.get("/nodes/{name:path}")
@@ -132,16 +135,29 @@ async def _contact_s(request: Request, viewer: Viewer, name: str) -> float | Non
     return contacts.get(name)
 
 
-async def _events(watch: NodeWatch, node: str | None) -> AsyncIterator[bytes]:
-    """Server-sent events: all there is first, then what changes; an empty one when a look found nothing new."""
+async def _events(watch: NodeWatch, node: str | None, stopping: asyncio.Event) -> AsyncIterator[bytes]:
+    """Server-sent events: all there is first, then what changes; an empty one when a look found nothing new.
+
+    They end when the server stops, and do not make it wait.
+    """
     ends_at = time() + STREAM_LASTS_S
     is_whole = node is None
-    async with watch.follow() as follower:
-        while time() < ends_at:
+    async with watch.follow() as follower, _woken_by(stopping, follower):
+        while time() < ends_at and not stopping.is_set():
             news = _of(await follower.next(), node)
             message = json.dumps(_message(news, watch, is_whole=is_whole), separators=(",", ":"), ensure_ascii=False)
             is_whole = False
             yield f"event: nodes\ndata: {message}\n\n".encode()
+
+
+@asynccontextmanager
+async def _woken_by(stopping: asyncio.Event, follower: Follower) -> AsyncIterator[None]:
+    waiting = asyncio.create_task(stopping.wait())
+    waiting.add_done_callback(lambda _: follower.woken.set())
+    try:
+        yield
+    finally:
+        waiting.cancel()
 
 
 def _message(news: Changes, watch: NodeWatch, *, is_whole: bool) -> dict[str, Any]:
