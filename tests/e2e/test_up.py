@@ -1,11 +1,13 @@
 """`metrist up`: starts in order, says what one needs, keeps everything running, stops without leaving anything."""
 
+import contextlib
 import os
 import re
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -152,8 +154,13 @@ def test_a_signal_stops_everything_in_time(start: Start, number: signal.Signals)
     platform = start("--agent")
     processes = platform.processes()
     assert len(processes) >= len(PIECES) + 2
-    with httpx.stream("GET", platform.url + "/healthz"):
-        assert platform.stop(number) < STOPS_WITHIN_S
+    held = threading.Thread(target=hold_ping, args=(platform,))
+    held.start()
+    time.sleep(0.5)
+    assert platform.stop(number) < STOPS_WITHIN_S
+    held.join(1)
+    assert not held.is_alive()
+    assert " [error " not in platform.output
     assert platform.process.returncode == 0
     assert not [process for process in processes if process.is_running()]
     assert not list((platform.data_dir / "run").iterdir())
@@ -219,6 +226,14 @@ def test_a_store_that_is_not_there_is_named_without_its_password(tmp_path: Path)
 
 def is_accepted(platform: Platform, node: str) -> bool:
     return platform.post_snapshot(node, {"x": time.time() % 100}).status_code == 202
+
+
+def hold_ping(platform: Platform) -> None:
+    """A long poll, which ends with the server."""
+    headers = {"Authorization": f"Bearer {platform.key}"}
+    body = {"node": "held", "wait": 30}
+    with contextlib.suppress(httpx.HTTPError):
+        httpx.post(platform.url + "/api/v1/ping", json=body, headers=headers, timeout=40, trust_env=False)
 
 
 def node_name() -> str:
