@@ -84,16 +84,10 @@ def test_a_large_body_is_no_head() -> None:
 
 
 @pytest.mark.parametrize("line", [b"X: %s\r\n" % (b"x" * 1000), b"x" * 1000], ids=["many lines", "one endless line"])
-def test_a_head_without_end_is_refused(line: bytes) -> None:
-    with serving() as (_, port), connected(port, GET) as connection:
-        sent = 0
-        try:
-            for _ in range(1000):
-                connection.sendall(line)
-                sent += len(line)
-        except OSError:
-            pass
-        assert sent < 1_000_000
+def test_a_head_without_end_is_cut_off(line: bytes) -> None:
+    with serving() as (_, port), connected(port, GET) as connection, pytest.raises(OSError, match="reset|pipe"):
+        for _ in range(100_000):  # far more than the buffers of both sockets take
+            connection.sendall(line)
 
 
 def test_a_refused_head_is_a_problem() -> None:
