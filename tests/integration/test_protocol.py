@@ -85,7 +85,7 @@ def test_a_large_body_is_no_head() -> None:
 
 @pytest.mark.parametrize("line", [b"X: %s\r\n" % (b"x" * 1000), b"x" * 1000], ids=["many lines", "one endless line"])
 def test_a_head_without_end_is_cut_off(line: bytes) -> None:
-    with serving() as (_, port), connected(port, GET) as connection, pytest.raises(OSError, match="reset|pipe"):
+    with serving() as (_, port), connected(port, GET) as connection, pytest.raises(OSError, match=r"reset|pipe"):
         for _ in range(100_000):  # far more than the buffers of both sockets take
             connection.sendall(line)
 
