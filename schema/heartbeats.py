@@ -168,6 +168,15 @@ def due(client: redis.Redis, accounts: Sequence[AccountId], now_ms: int, at_most
     return {account_id: [name.decode() for name in names] for account_id, names in pairs if names}
 
 
+def with_deadline(client: redis.Redis, account_id: AccountId, nodes: Sequence[str]) -> set[str]:
+    """Those of the nodes that the sweep will look at some time. Raises StoreUnavailable."""
+    if not nodes:
+        return set()
+    with redis_faults():
+        scores = client.zmscore(keys.deadlines(account_id), list(nodes))
+    return {name for name, score in zip(nodes, scores, strict=True) if score is not None}
+
+
 def settle(client: redis.Redis, account_id: AccountId, judged: Sequence[Judged], now_ms: int) -> int:
     """Write judgements down; returns how many nodes were heard meanwhile and are due again. Raises StoreUnavailable."""
     where = [keys.nodes(account_id), keys.deadlines(account_id)]

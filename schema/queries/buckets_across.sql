@@ -14,3 +14,4 @@ FROM
 GROUP BY
     metric,
     bucket
+ORDER BY bucket

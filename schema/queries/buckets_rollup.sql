@@ -19,3 +19,4 @@ GROUP BY
     node,
     labelset,
     bucket
+ORDER BY bucket

@@ -1,4 +1,4 @@
--- One row per series with its buckets as arrays, in the order of time.
+-- One row per series with its buckets as arrays, in the order of time (the buckets come sorted).
 SELECT
     metric,
     node,
@@ -9,22 +9,9 @@ SELECT
     groupArray(max_value)        AS max
 FROM
 (
-    SELECT *
-    FROM
-    (
 /*buckets*/
-    )
-    ORDER BY
-        metric,
-        node,
-        labelset,
-        bucket
 )
 GROUP BY
-    metric,
-    node,
-    labelset
-ORDER BY
     metric,
     node,
     labelset

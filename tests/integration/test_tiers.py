@@ -66,6 +66,7 @@ def read(
     columns = [
         series.decode_numbers(array) for array in (found[0].ts, found[0].main, found[0].minimum, found[0].maximum)
     ]
+    assert columns[0] == sorted(columns[0], key=lambda ts: ts or 0)
     return {int(ts or 0): (main or 0.0, low or 0.0, high or 0.0) for ts, main, low, high in zip(*columns, strict=True)}
 
 
