@@ -2,9 +2,11 @@
 
 import asyncio
 import hashlib
+import math
 import time
 from collections import OrderedDict
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import structlog
 from sqlalchemy import Engine
@@ -13,7 +15,7 @@ from starlette.requests import Request
 
 from dashboards.signin import viewer_of
 from domain import keys, tokens
-from domain.errors import Forbidden, MissingKey, WrongKey
+from domain.errors import Forbidden, MetristError, MissingKey, StoreUnavailable, WrongKey
 from domain.ids import AccountId, KeyId
 from domain.keys import Scope
 from schema import api_keys
@@ -21,6 +23,7 @@ from schema.api_keys import StoredKey
 
 log = structlog.get_logger()
 _FRESH_S = 5.0
+_NOTE_EVERY_S = 60.0
 _STALE_MAX_S = 3_600.0
 _CACHE_MAX = 100_000
 _WRONG = "the key is unknown or revoked; make one with `metrist key create` and send it as Authorization: Bearer mtr_…"
@@ -39,6 +42,7 @@ class Principal:
 class _Entry:
     stored: StoredKey | None
     read_at: float
+    noted_at: float = -math.inf
 
 
 class KeyCache:
@@ -52,6 +56,7 @@ class KeyCache:
         self._engine = engine
         self._entries: OrderedDict[KeyId, _Entry] = OrderedDict()
         self._reading: dict[KeyId, asyncio.Task[StoredKey | None]] = {}
+        self._noting: set[asyncio.Task[None]] = set()
 
     async def find(self, key_id: KeyId) -> StoredKey | None:
         """The stored key of a public id, at most five seconds old."""
@@ -61,15 +66,27 @@ class KeyCache:
             return entry.stored
         try:
             return await self._read_once(key_id)
-        except (SQLAlchemyError, OSError):
+        except (StoreUnavailable, SQLAlchemyError, OSError):
             if entry is not None and now - entry.read_at < _STALE_MAX_S:
                 log.warning("key_served_stale", key_id=key_id)
                 return entry.stored
             raise
 
-    def forget(self, key_id: KeyId) -> None:
-        """Read the key again at its next use."""
-        self._entries.pop(key_id, None)
+    def note_use(self, stored: StoredKey) -> None:
+        """Record that a key was used, at most once a minute and in the background."""
+        entry = self._entries[stored.id]
+        now = time.monotonic()
+        if now - entry.noted_at > _NOTE_EVERY_S:
+            entry.noted_at = now
+            noting = asyncio.create_task(asyncio.to_thread(self._note, stored))
+            self._noting.add(noting)
+            noting.add_done_callback(self._noting.discard)
+
+    def _note(self, stored: StoredKey) -> None:
+        try:
+            api_keys.touch_last_used(self._engine, stored.account_id, stored.id, datetime.now(UTC))
+        except (MetristError, SQLAlchemyError, OSError) as error:
+            log.debug("key_use_not_noted", error=type(error).__name__)
 
     async def _read_once(self, key_id: KeyId) -> StoredKey | None:
         reading = self._reading.get(key_id)
@@ -78,7 +95,8 @@ class KeyCache:
             self._reading[key_id] = reading
             reading.add_done_callback(lambda _: self._reading.pop(key_id, None))
         stored = await asyncio.shield(reading)
-        self._entries[key_id] = _Entry(stored, time.monotonic())
+        before = self._entries.get(key_id)
+        self._entries[key_id] = _Entry(stored, time.monotonic(), before.noted_at if before else -math.inf)
         self._entries.move_to_end(key_id)
         if len(self._entries) > _CACHE_MAX:
             self._entries.popitem(last=False)
@@ -104,6 +122,7 @@ async def authenticate(request: Request, scope: str = Scope.INGEST) -> Principal
         raise WrongKey(_WRONG)
     if scope not in stored.scopes:
         raise Forbidden(f"this key has not the scope {scope}; make one with `metrist key create --scope {scope}`")
+    cache.note_use(stored)
     return Principal(stored.account_id, stored.id, frozenset(stored.scopes))
 
 

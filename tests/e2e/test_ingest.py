@@ -5,7 +5,7 @@ import json
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import httpx
@@ -13,6 +13,9 @@ import psutil
 import pytest
 import zstandard
 
+from schema import accounts, api_keys
+from schema.api_keys import ListedKey
+from schema.control.engine import open_control
 from tests.e2e.platforms import Platform
 
 GOOD = {"node": "bad-1", "metrics": {"probe.value": 1}}
@@ -202,3 +205,16 @@ def test_a_bad_question_is_a_problem(platform: Platform, parameters: dict[str, s
 
 def test_reading_needs_a_key_or_a_session(http: httpx.Client) -> None:
     assert http.get("/api/v1/series", params={"metric": "a"}).status_code == 401
+
+
+def test_the_use_of_a_key_is_noted(platform: Platform) -> None:
+    platform.wait_until(lambda: all(key.last_used_at for key in keys_of(platform)), 15)
+
+
+def keys_of(platform: Platform) -> Sequence[ListedKey]:
+    control = open_control(f"sqlite:///{platform.data_dir}/control.db")
+    try:
+        (account,) = accounts.list_all(control)
+        return api_keys.list_for(control, account.id)
+    finally:
+        control.dispose()
