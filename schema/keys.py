@@ -7,12 +7,11 @@ script may take several of them. `<node>` is a node's name, which holds no brace
 |-----------------------------|--------|-----------------------------------------------------------|-----------------
 | nodes:{<account>}           | hash   | node → MessagePack of `schema.heartbeats.Contact`         | till deregistered
 | deadlines:{<account>}       | zset   | node, by the Unix ms when the sweep must look at it       | till deregistered
-| queue:{<account>}:<node>    | zset   | ids of open commands, by the Unix ms they can be leased   | till empty
+| queue:{<account>}:<node>    | zset   | ids of open commands, by the Unix ms they can be leased   | till empty, or as commands
 | commands:{<account>}:<node> | hash   | command id → MessagePack of `schema.commands.Stored`      | expiry and a day
 | {hearing}                   | hash   | `at`, `since`: till and since when we hear, Unix ms       | for ever
 | {hearing}:outages           | zset   | "from-to" in Unix ms, by its end: when we heard nobody    | a week
-| sweep:reconciled            | string | "since at": the hearing deadlines were last compared in   | for ever
-| batch:{<account>}:<batch id>| string | "p" while being stored, "s" when it has been              | as settings say
+| batch:{<account>}:<batch id>| string | "p" + who is storing it, "s" when it has been stored       | as settings say
 | alive:<process>             | string | Unix ms: a process's sign of life                         | ALIVE_S
 | lease:<process>             | string | random token of the process that may work; others idle    | as its holder asks
 | rq:…                        | RQ's   | jobs of the queues in QUEUES                              | as RQ rules
@@ -33,7 +32,6 @@ QUEUES = (UPKEEP,)
 """All RQ queues, the most urgent first."""
 HEARING = "{hearing}"
 OUTAGES = "{hearing}:outages"
-RECONCILED = "sweep:reconciled"
 WAKE = "wake"
 
 

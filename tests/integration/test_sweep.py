@@ -354,8 +354,6 @@ def test_a_thousand_nodes_are_due_at_once(fleet: Fleet) -> None:
     assert fleet.sweep(LATE_S) == 1_000
     assert {node.state for node in nodes.list_for(fleet.control, fleet.account_id)} == {NodeState.LATE}
     assert fleet.sweep(LATE_S) == 0
-    fleet.touch(LATE_S + 1, *names)
-    assert fleet.sweep(LATE_S + 1) == 1_000
 
 
 def test_accounts_are_apart(fleet: Fleet) -> None:
