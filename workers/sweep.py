@@ -38,11 +38,19 @@ class _Case:
     contact: Contact | None
     interval_ms: int
     last_ms: int
+    silence_ms: int
     verdict: Verdict
 
     @property
     def has_moved(self) -> bool:
         return self.verdict.state != self.node.state
+
+    @property
+    def is_astray(self) -> bool:
+        """Redis has no record, or one of another state, or one whose contact lies in the future."""
+        if self.contact is None:
+            return True
+        return self.contact.state not in ("", self.node.state) or self.contact.last != self.last_ms
 
 
 def sweep_liveness(control: Engine, client: redis.Redis, settings: Settings, now: datetime) -> int:
@@ -59,24 +67,39 @@ def sweep_liveness(control: Engine, client: redis.Redis, settings: Settings, now
 
 
 def reconcile(control: Engine, client: redis.Redis, settings: Settings, now: datetime) -> int:
-    """Give each live node that Redis does not know a deadline again; returns how many. Raises StoreUnavailable."""
+    """Put live nodes right whose Redis side does not fit the control DB; returns how many. Raises StoreUnavailable.
+
+    Redis was flushed, or died between a recorded move and its settling, or our clock was set back. Only the sweep
+    moves nodes; this makes sure that it looks at them.
+    """
     heard = hearing.read(client)
     if heard is None:
-        return 0
-    missing = 0
+        return 0  # a flush goes on to the first sign that we hear
     live: dict[AccountId, list[NodeRow]] = {}
     for node in nodes.all_live(control):
         live.setdefault(node.account_id, []).append(node)
-    for account_id, found in live.items():
-        known = heartbeats.read_contacts_sync(client, account_id, [node.name for node in found])
-        lost = [_judge(node, None, settings, heard, _ms(now)) for node in found if node.name not in known]
-        # Recorded state and a due instant only; the next sweep decides.
-        rows = [_settled(case, case.node.state, case.verdict.due_ms or _ms(now)) for case in lost]
-        heartbeats.settle(client, account_id, rows, _ms(now))
-        missing += len(lost)
-    if missing:
-        log.info("deadlines_restored", nodes=missing)
-    return missing
+    astray = sum(_reconcile_account(client, settings, found, heard, _ms(now)) for found in live.values())
+    if astray:
+        log.info("deadlines_restored", nodes=astray)
+    return astray
+
+
+def _reconcile_account(
+    client: redis.Redis, settings: Settings, live: Sequence[NodeRow], heard: Hearing, now_ms: int
+) -> int:
+    account_id, names = live[0].account_id, [node.name for node in live]
+    contacts = heartbeats.read_contacts_sync(client, account_id, names)
+    with_deadline = heartbeats.with_deadline(client, account_id, names)
+    cases = [_judge(node, contacts.get(node.name), settings, heard, now_ms) for node in live]
+    astray = [case for case in cases if case.is_astray or case.node.name not in with_deadline]
+    heartbeats.settle(client, account_id, [_put_back(case, now_ms) for case in astray], now_ms)
+    return len(astray)
+
+
+def _put_back(case: _Case, now_ms: int) -> Judged:
+    """The recorded state, and when the sweep must look: at once where it will find a move."""
+    due_ms = now_ms if case.has_moved else case.verdict.due_ms
+    return _settled(case, case.node.state, due_ms)
 
 
 def _sweep_account(
@@ -110,7 +133,9 @@ def _judge(node: NodeRow, contact: Contact | None, settings: Settings, heard: He
         interval_ms, settings.late_after_pings, settings.offline_after_pings, settings.deregister_after_s
     )
     last_ms = liveness.credible_last_ms(contact.last if contact else None, node.state, now_ms, limits)
-    return _Case(node, contact, interval_ms, last_ms, liveness.judge(node.state, last_ms, now_ms, limits, heard))
+    silence_ms = liveness.silence_ms(last_ms, now_ms, heard.outages)
+    verdict = liveness.judge(node.state, last_ms, now_ms, limits, heard)
+    return _Case(node, contact, interval_ms, last_ms, silence_ms, verdict)
 
 
 def _record(control: Engine, client: redis.Redis, cases: Sequence[_Case], now: datetime) -> None:
@@ -131,8 +156,8 @@ def _record(control: Engine, client: redis.Redis, cases: Sequence[_Case], now: d
 
 
 def _move(conn: Connection, case: _Case, now: datetime) -> NodeRow | None:
-    silent_s = liveness.silence_ms(case.last_ms, _ms(now), ()) // 1000
-    cause = "contact" if case.verdict.state == NodeState.ONLINE else f"silent for {silent_s} s"
+    is_back = case.verdict.state == NodeState.ONLINE
+    cause = "contact" if is_back else f"silent for {case.silence_ms // 1000} s"
     return nodes.transition_in(
         conn,
         case.node.account_id,

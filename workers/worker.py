@@ -1,68 +1,154 @@
 """An RQ worker: takes jobs from Redis, one at a time.
 
-Jobs run in this process: a fork per job would cost more than most jobs do, and a job that takes the process down is
-found by RQ's maintenance in half a minute and tried again, by whoever the supervisor has started meanwhile.
+Jobs run in this process. A fork for each would cost more than most of them do and may not share our connections, and
+what it guards against, code that hangs or bombs, is not ours: monitors run on agents. A job that takes the process
+down is found by RQ's maintenance once its time is over, and tried again by whoever the supervisor started meanwhile.
 """
 
 import logging
+import random
+import signal
 import threading
 import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from types import FrameType
+from typing import Any, ClassVar
 
 import redis
+import rq.job
 import structlog
 from redis.exceptions import RedisError
 from rq import Queue, SimpleWorker
+from rq.exceptions import StopRequested
 from rq.serializers import JSONSerializer
 
 from domain.settings import Settings
 from schema import keys
+from workers.prune import prune
+from workers.queues import JOB_TIMEOUT_S, open_queues
+from workers.stores import Stores, open_stores
 
 log = structlog.get_logger()
+JOBS: dict[str, Callable[..., None]] = {
+    "prune": prune,
+}
+"""Name in the queue → what is called with the stores, now, and the ids in the queue."""
 MAINTENANCE_S = 30
+_DEQUEUE_S = 15
 _SIGN_EVERY_S = 5.0
-_DEQUEUE_S = 30
-_BACKOFF_S = (0.5, 1.0, 2.0, 5.0)
+_HUNG_S = JOB_TIMEOUT_S + 30
+"""Without a turn of its loop for so long the worker hangs, and shows no sign of life."""
+_LONGEST_BACKOFF_S = 10.0
 
 
 def main(settings: Settings) -> None:
     """Work until SIGTERM or SIGINT; a job that runs is ended first. Redis may go and come back."""
-    logging.getLogger("rq").setLevel(logging.WARNING)
-    client = redis.Redis.from_url(
-        settings.redis_url.get_secret_value(), socket_timeout=_DEQUEUE_S * 4, socket_connect_timeout=5
-    )
-    stopping = threading.Event()
-    threading.Thread(target=_sign, args=(client, stopping), name="sign", daemon=True).start()
+    logging.getLogger("rq").setLevel(logging.ERROR)
+    stores, stopping = open_stores(settings), threading.Event()
+    _sign_in_background(stores.redis, stopping)
     failures = 0
     while not stopping.is_set():
-        try:
-            worker = SimpleWorker(
-                queues(client),
-                connection=client,
-                serializer=JSONSerializer,
-                worker_ttl=_DEQUEUE_S * 2,
-                maintenance_interval=MAINTENANCE_S,
-                log_job_description=False,  # it holds arguments, which do not belong into logs
-            )
-            log.info("worker_started", queues=list(keys.QUEUES))
-            worker.work(logging_level="WARNING")
-            stopping.set()
-        except (RedisError, OSError) as error:
-            pause_s = _BACKOFF_S[min(failures, len(_BACKOFF_S) - 1)]
-            log.warning("worker_lost_redis", error=type(error).__name__, retry_in_s=pause_s)
-            failures += 1
-            time.sleep(pause_s)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stopping.set())
+        has_worked = _work(stores, stopping)
+        failures = 0 if has_worked else failures + 1
+        stopping.wait(min(_LONGEST_BACKOFF_S, 0.5 * 2.0 ** min(failures, 8)) * random.uniform(0.5, 1))  # noqa: S311
+    stores.close()
     log.info("worker_stopped")
 
 
-def queues(client: redis.Redis) -> list[Queue]:
-    """The queues, the most urgent first."""
-    return [Queue(name, connection=client, serializer=JSONSerializer) for name in keys.QUEUES]
+class Job(rq.job.Job):
+    """Calls what JOBS has under its name: what is in Redis can name no other code."""
+
+    stores: Stores
+
+    def _execute(self) -> None:
+        JOBS[str(self.func_name)](self.stores, datetime.now(UTC), *self.args)
 
 
-def _sign(client: redis.Redis, stopping: threading.Event) -> None:
-    while not stopping.is_set():
-        try:
-            client.set(keys.process_alive("worker"), int(time.time() * 1000), ex=keys.ALIVE_S)
-        except (RedisError, OSError) as error:
-            log.debug("sign_of_life_lost", error=type(error).__name__)
-        stopping.wait(_SIGN_EVERY_S)
+class Worker(SimpleWorker):
+    """RQ's worker in one process, on our stores."""
+
+    turned_at: ClassVar[float] = time.monotonic()
+    """When the loop of this process last came round, monotonic seconds."""
+    job_class = Job
+    max_connection_wait_time = _LONGEST_BACKOFF_S
+
+    def __init__(self, stores: Stores, stopping: threading.Event) -> None:
+        super().__init__(
+            open_queues(stores.redis),
+            connection=stores.redis,
+            serializer=JSONSerializer,
+            worker_ttl=_DEQUEUE_S + 15,  # RQ waits 15 s less than this for a job, and does its maintenance in between
+            maintenance_interval=MAINTENANCE_S,
+            log_job_description=False,
+        )
+        self._stores = stores
+        self._stopping = stopping
+
+    def subscribe(self) -> None:
+        """RQ's remote control would cost a thread and a connection; who may command us sends a signal."""
+
+    def execute_job(self, job: rq.job.Job, queue: Queue) -> None:
+        assert isinstance(job, Job)
+        job.stores = self._stores
+        super().execute_job(job, queue)
+
+    def check_for_suspension(self, burst: bool) -> None:
+        """Every turn begins here: one that was asked to stop before RQ listened for signals ends."""
+        if self._stopping.is_set():
+            raise StopRequested
+        super().check_for_suspension(burst)
+
+    def heartbeat(self, *args: Any, **kwargs: Any) -> None:
+        Worker.turned_at = time.monotonic()
+        super().heartbeat(*args, **kwargs)
+
+    def get_heartbeat_ttl(self, job: rq.job.Job, working_time: float = 0.0) -> int:
+        """A job whose time is over and that still counts as started was killed with its worker."""
+        return int(job.timeout or JOB_TIMEOUT_S) + 5
+
+    def handle_exception(self, job: rq.job.Job, *exc_info: Any) -> None:
+        log.warning("job_failed", job=job.func_name, job_id=job.id, error=exc_info[0].__name__, exc_info=exc_info)
+        super().handle_exception(job, *exc_info)
+
+    def request_stop(self, signum: int, frame: FrameType | None) -> None:
+        self._stopping.set()
+        super().request_stop(signum, frame)  # type: ignore[no-untyped-call]
+
+
+def _work(stores: Stores, stopping: threading.Event) -> bool:
+    """Work until asked to stop or Redis is lost; False when Redis was not even found."""
+    started = False
+    Worker.turned_at = time.monotonic()
+    try:
+        worker = Worker(stores, stopping)
+        started = True
+        log.info("worker_started", queues=list(keys.QUEUES))
+        worker.work(logging_level="ERROR")
+    except StopRequested:
+        pass
+    except (RedisError, OSError) as error:
+        if not stopping.is_set():
+            log.warning("worker_lost_redis", error=type(error).__name__)
+    return started
+
+
+def _sign_in_background(client: redis.Redis, stopping: threading.Event) -> None:
+    def sign() -> None:
+        while not stopping.wait(_SIGN_EVERY_S if _sign(client) else 0.5):
+            pass
+
+    threading.Thread(target=sign, name="sign", daemon=True).start()
+
+
+def _sign(client: redis.Redis) -> bool:
+    """Show the sign of life, unless the loop hangs; False when Redis is away."""
+    if time.monotonic() - Worker.turned_at > _HUNG_S:
+        return True
+    try:
+        client.set(keys.process_alive("worker"), int(time.time() * 1000), ex=keys.ALIVE_S)
+    except (RedisError, OSError):
+        return False
+    return True

@@ -1,0 +1,41 @@
+"""The clients of a background process, opened once where it starts."""
+
+from dataclasses import dataclass
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+from sqlalchemy import Engine
+
+from domain.settings import Settings
+from schema.control.engine import open_control
+
+_REDIS_TIMEOUT_S = 2.0
+
+
+@dataclass(frozen=True)
+class Stores:
+    """What jobs and the clock work with."""
+
+    settings: Settings
+    control: Engine
+    redis: redis.Redis
+
+    def close(self) -> None:
+        """Let go of every connection."""
+        self.redis.close()
+        self.control.dispose()
+
+
+def open_stores(settings: Settings) -> Stores:
+    """Clients for the URLs of the settings; none connects before its first use.
+
+    One retry, at once, is for a connection that a restarted Redis has closed; whoever calls knows how to wait.
+    """
+    client = redis.Redis.from_url(
+        settings.redis_url.get_secret_value(),
+        socket_timeout=_REDIS_TIMEOUT_S,
+        socket_connect_timeout=_REDIS_TIMEOUT_S,
+        retry=Retry(NoBackoff(), 1),
+    )
+    return Stores(settings, open_control(settings.database_url.get_secret_value()), client)
