@@ -5,7 +5,7 @@ import json
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import httpx
@@ -218,3 +218,11 @@ def keys_of(platform: Platform) -> Sequence[ListedKey]:
         return api_keys.list_for(control, account.id)
     finally:
         control.dispose()
+
+
+def test_acknowledged_only_when_stored_can_be_read_at_once(start: Callable[..., Platform]) -> None:
+    platform = start(env={"METRIST_INGEST_ACK": "stored"})
+    for number in range(3):
+        node = f"stored-{number}"
+        assert platform.post_snapshot(node, {"a.b": 1}).status_code == 202
+        assert counts(platform, node) == [1, 1]
