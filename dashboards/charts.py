@@ -35,6 +35,9 @@ TITLES = {
     "load.15m": "15 minute average",
     "temperature.celsius": "Sensors",
     "process.count": "Running",
+    "cpu.iowait_percent": "I/O wait",
+    "cpu.irq_percent": "Interrupts",
+    "cpu.softirq_percent": "Soft interrupts",
 }
 """Metrics whose own name makes a poor title."""
 

@@ -1,6 +1,6 @@
 """Numbers with their units, and times the way people say them.
 
-`static/format.js` says the same words in the browser; tests/e2e/test_words.py holds the two together.
+`static/format.js` says the same words in the browser; tests/integration/pages/test_scripts.py holds the two together.
 """
 
 import math

@@ -97,7 +97,7 @@ export function valueTicks(least, most, unit) {
 
 /** From zero unless the values are far from it; never so near that noise fills the graph. */
 function withRoom(least, most) {
-  const low = least >= 0 && least < most * 0.6 ? 0 : least;
+  const low = least >= 0 && (least < most * 0.6 || least === most) ? 0 : least;
   const room = Math.max(Math.abs(most) * 0.1, 1e-9);
   if (most <= 0 && least >= 0) return [0, 1];
   return most - low >= room ? [low, most] : [(low + most - room) / 2, (low + most + room) / 2];
@@ -110,9 +110,10 @@ function niceStep(about, unit) {
   return decimalStep(about);
 }
 
+/** One digit, so that three digits tell every tick of the range exactly: no 2.5. */
 function decimalStep(about) {
   const power = 10 ** Math.floor(Math.log10(about));
-  return [1, 2, 2.5, 5, 10].find((n) => n * power >= about * 0.999) * power;
+  return [1, 2, 5, 10].find((n) => n * power >= about * 0.999) * power;
 }
 
 function labelled(values, limits, unit) {

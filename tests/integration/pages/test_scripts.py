@@ -1,0 +1,141 @@
+"""The pure parts of the pages' scripts, in the browser that runs them."""
+
+import random
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, sync_playwright
+
+from dashboards import static
+from dashboards.format import Unit, ago, duration, number
+from tests.integration.pages.site import Site
+
+BERLIN = "Europe/Berlin"
+SPRING_S, AUTUMN_S = 1_774_746_000, 1_792_890_000  # 2026-03-29 and 2026-10-25, 01:00 UTC: clocks change there
+
+
+@pytest.fixture(scope="module")
+def page(site: Site) -> Iterator[Page]:
+    """A page of ours in Berlin, for its modules."""
+    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if program is None:
+        pytest.skip("Chromium is not installed: apt-get install chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu"])
+        opened = browser.new_context(timezone_id=BERLIN).new_page()
+        opened.goto(f"{site.url}/sign-in")
+        yield opened
+        browser.close()
+
+
+def call(page: Page, module: str, function: str, *arguments: Any) -> Any:
+    """What an exported function answers."""
+    script = "async ([url, name, given]) => (await import(url))[name](...given)"
+    return page.evaluate(script, [static.url_for(module), function, list(arguments)])
+
+
+def call_all(page: Page, module: str, function: str, calls: list[list[Any]]) -> list[Any]:
+    """The same for many calls at once."""
+    script = (
+        "async ([url, name, all]) => { const m = await import(url); return all.map((given) => m[name](...given)); }"
+    )
+    found: list[Any] = page.evaluate(script, [static.url_for(module), function, calls])
+    return found
+
+
+def test_browser_and_server_say_the_same_number(page: Page) -> None:
+    chance = random.Random(1)
+    values = [chance.choice((-1, 1)) * 10 ** chance.uniform(-9, 17) for _ in range(2_000)]
+    values += [n / 8 for n in range(-400, 400)] + [0.0, 99.95, 999.5, 1023.5, 9_999.0, 10_000.0, 119.5]
+    calls = [[value, str(unit)] for value in values for unit in Unit]
+    said = call_all(page, "format.js", "number", calls)
+    assert [
+        (call, ours) for call, ours in zip(calls, said, strict=True) if number(call[0], Unit(call[1])) != ours
+    ] == []
+
+
+def test_browser_and_server_say_the_same_age_and_duration(page: Page) -> None:
+    chance = random.Random(2)
+    values = [10 ** chance.uniform(-1, 9) for _ in range(1_000)] + [0.0, 0.5, 59.5, 60.0, 3_600.0, 86_400.0]
+    calls = [[value] for value in values]
+    assert call_all(page, "format.js", "ago", calls) == [ago(value) for value in values]
+    assert call_all(page, "format.js", "duration", calls) == [duration(value) for value in values]
+
+
+RUNS = [
+    ("nothing", [], []),
+    ("one sample", [100], [[0, 0]]),
+    ("steady", [0, 10, 20, 30], [[0, 3]]),
+    ("one late sample is no gap", [0, 10, 20, 45, 55], [[0, 4]]),
+    ("a gap", [0, 10, 20, 60, 70, 80], [[0, 2], [3, 5]]),
+    ("alone between two gaps", [0, 10, 20, 100, 200, 210, 220], [[0, 2], [3, 3], [4, 6]]),
+    ("a cadence slower than the step", [0, 60, 120, 180, 400], [[0, 3], [4, 4]]),
+]
+
+
+@pytest.mark.parametrize(("ts", "runs"), [case[1:] for case in RUNS], ids=[case[0] for case in RUNS])
+def test_gaps_are_gaps(page: Page, ts: list[int], runs: list[list[int]]) -> None:
+    assert call(page, "traces.js", "runs", ts, 10) == runs
+
+
+HOUR_S, DAY_S = 3_600, 86_400
+TIMES = [
+    ("an hour", AUTUMN_S, HOUR_S, 480, "utc", ["01:00", "01:10", "01:20", "01:30", "01:40", "01:50", "02:00"]),
+    ("seconds", AUTUMN_S, 60, 256, "utc", ["01:00:00", "01:00:15", "01:00:30", "01:00:45", "01:01:00"]),
+    ("a day", AUTUMN_S - 3 * DAY_S - 3 * HOUR_S, DAY_S, 320, "local", ["Oct 22", "06:00", "12:00", "18:00", "Oct 23"]),
+    ("clocks back", AUTUMN_S - HOUR_S, 4 * HOUR_S, 320, "local", ["02:00", "02:00", "03:00", "04:00", "05:00"]),
+    ("clocks forth", SPRING_S - HOUR_S, 3 * HOUR_S, 256, "local", ["01:00", "03:00", "04:00", "05:00"]),
+    ("a grid of three hours", AUTUMN_S - 4 * HOUR_S, 9 * HOUR_S, 256, "local", ["Oct 25", "03:00", "06:00"]),
+    ("days", AUTUMN_S, 7 * DAY_S, 256, "utc", ["Oct 26", "Oct 28", "Oct 30", "Nov 1"]),
+    ("a year", AUTUMN_S, 365 * DAY_S, 320, "utc", ["2027", "Apr", "Jul", "Oct"]),
+]
+
+
+@pytest.mark.parametrize(
+    ("from_s", "length_s", "width", "zone", "texts"), [case[1:] for case in TIMES], ids=[case[0] for case in TIMES]
+)
+def test_times_along_the_foot(page: Page, from_s: int, length_s: int, width: int, zone: str, texts: list[str]) -> None:
+    ticks = call(page, "ticks.js", "timeTicks", from_s, from_s + length_s, width, zone)
+    assert ticks["texts"] == texts
+    assert ticks["values"] == sorted(set(ticks["values"]))
+
+
+SCALES = [
+    ("percent that fits", 3, 40, "percent", ["0%", "25%", "50%", "75%", "100%"]),
+    ("percent that does not", 0, 250, "percent", ["0%", "100%", "200%", "300%"]),
+    ("bytes by powers of two", 0, 7 * 2**30, "bytes", ["0 B", "2 GiB", "4 GiB", "6 GiB", "8 GiB"]),
+    ("rates without the slash", 0, 900_000, "bytes_per_s", ["0 B", "256 KiB", "512 KiB", "768 KiB", "1 MiB"]),
+    ("far from zero", 95, 100, "count", ["92", "94", "96", "98", "100", "102"]),
+    ("flat", 2, 2, "count", ["0", "0.5", "1", "1.5", "2"]),
+    ("nothing at all", 0, 0, "count", ["0", "0.25", "0.5", "0.75", "1"]),
+    ("below zero", -8, -2, "celsius", ["-8 °C", "-6 °C", "-4 °C", "-2 °C"]),
+    ("days of uptime", 0, 400_000, "seconds", ["0 s", "2d", "4d", "6d"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("least", "most", "unit", "texts"), [case[1:] for case in SCALES], ids=[case[0] for case in SCALES]
+)
+def test_values_up_the_side(page: Page, least: float, most: float, unit: str, texts: list[str]) -> None:
+    ticks = call(page, "ticks.js", "valueTicks", least, most, unit)
+    assert ticks["texts"] == texts
+    assert ticks["limits"][0] <= least and most <= ticks["limits"][1]
+
+
+RANGES = [
+    ("", {"last": "1h", "lengthS": 3_600}),
+    ("?range=15m", {"last": "15m", "lengthS": 900}),
+    ("?range=90m", {"last": "90m", "lengthS": 5_400}),
+    ("?range=0m", {"last": "1h", "lengthS": 3_600}),
+    ("?range=<b>", {"last": "1h", "lengthS": 3_600}),
+    ("?from=100&to=200", {"fromS": 100, "toS": 200}),
+    ("?from=200&to=100", {"last": "1h", "lengthS": 3_600}),
+    ("?from=x&to=200", {"last": "1h", "lengthS": 3_600}),
+]
+
+
+@pytest.mark.parametrize(("search", "found"), RANGES, ids=[case[0] or "none" for case in RANGES])
+def test_a_range_is_read_from_the_address(page: Page, search: str, found: dict[str, Any]) -> None:
+    assert call(page, "range.js", "parse", search) == found
