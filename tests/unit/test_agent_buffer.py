@@ -32,7 +32,7 @@ def drained(buffer: Buffer) -> list[tuple[str, list[int]]]:
     """Batch ids with the numbers of their snapshots, in the order they are sent."""
     batches = []
     while batch := buffer.next_batch(newest=False):
-        batches.append((batch.id, [json.loads(line)["ts"] for line in buffer.read(batch).splitlines()]))
+        batches.append((batch.id, [json.loads(line).get("ts") for line in buffer.read(batch).splitlines()]))
         buffer.remove(batch)
     return batches
 
