@@ -49,11 +49,9 @@ def test_browser_and_server_say_the_same_number(page: Page) -> None:
     chance = random.Random(1)
     values = [chance.choice((-1, 1)) * 10 ** chance.uniform(-9, 17) for _ in range(2_000)]
     values += [n / 8 for n in range(-400, 400)] + [0.0, 99.95, 999.5, 1023.5, 9_999.0, 10_000.0, 119.5]
-    calls = [[value, str(unit)] for value in values for unit in Unit]
-    said = call_all(page, "format.js", "number", calls)
-    assert [
-        (call, ours) for call, ours in zip(calls, said, strict=True) if number(call[0], Unit(call[1])) != ours
-    ] == []
+    cases = [(value, unit) for value in values for unit in Unit]
+    said = call_all(page, "format.js", "number", [[value, str(unit)] for value, unit in cases])
+    assert [(case, theirs) for case, theirs in zip(cases, said, strict=True) if number(*case) != theirs] == []
 
 
 def test_browser_and_server_say_the_same_age_and_duration(page: Page) -> None:
@@ -107,9 +105,9 @@ SCALES = [
     ("percent that does not", 0, 250, "percent", ["0%", "100%", "200%", "300%"]),
     ("bytes by powers of two", 0, 7 * 2**30, "bytes", ["0 B", "2 GiB", "4 GiB", "6 GiB", "8 GiB"]),
     ("rates without the slash", 0, 900_000, "bytes_per_s", ["0 B", "256 KiB", "512 KiB", "768 KiB", "1 MiB"]),
-    ("far from zero", 95, 100, "count", ["92", "94", "96", "98", "100", "102"]),
+    ("far from zero", 95, 100, "count", ["90", "95", "100", "105"]),
     ("flat", 2, 2, "count", ["0", "0.5", "1", "1.5", "2"]),
-    ("nothing at all", 0, 0, "count", ["0", "0.25", "0.5", "0.75", "1"]),
+    ("nothing at all", 0, 0, "count", ["0", "0.5", "1"]),
     ("below zero", -8, -2, "celsius", ["-8 °C", "-6 °C", "-4 °C", "-2 °C"]),
     ("days of uptime", 0, 400_000, "seconds", ["0 s", "2d", "4d", "6d"]),
 ]  # fmt: skip
