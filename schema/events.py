@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID
@@ -38,6 +38,19 @@ def append(conn: Connection, stream: str, expected_version: int, new: Sequence[N
     conn.execute(insert(events), [_values(event, _account_of(stream, folded or row)) for event in recorded])
     _write_row(conn, stream, row, folded)
     return expected_version + len(recorded)
+
+
+def open_streams(conn: Connection, first: Mapping[str, NewEvent], now: datetime) -> None:
+    """Record the first fact of many new streams of one kind, and the rows they fold to, in two statements.
+
+    Raises Conflict when one of the streams, or its row, is there already: the transaction must be given up.
+    """
+    hold(conn)
+    recorded = [_record(stream, 1, event, now) for stream, event in first.items()]
+    rows = [fold_all(None, [event]) for event in recorded]
+    pairs = zip(recorded, rows, strict=True)
+    conn.execute(insert(events), [_values(event, _account_of(event.stream, row)) for event, row in pairs])
+    conn.execute(insert(STATES[kind_of(recorded[0].stream)]), [dict(row) for row in rows if row is not None])
 
 
 def hold(conn: Connection) -> None:

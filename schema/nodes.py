@@ -76,7 +76,14 @@ def register_many(
     contact = _Contact(None, None, None, None, cause)
 
     def work(conn: Connection) -> list[NodeRow]:
-        return [_register(conn, account_id, name, contact, now) for name in names]
+        events.hold(conn)
+        known = {node.name: node for node in _all_named(conn, account_id, names)}
+        strangers = {f"node/{uuid4()}": name for name in names if name not in known}
+        if strangers:
+            first = {stream: _first(account_id, name, contact, stream) for stream, name in strangers.items()}
+            events.open_streams(conn, first, now)
+        met = [_register(conn, account_id, node.name, contact, now) for node in known.values()]
+        return met + _all_named(conn, account_id, list(strangers.values()))
 
     return events.retrying(engine, work)
 
@@ -128,12 +135,7 @@ def find(engine: Engine, account_id: AccountId, name: str) -> NodeRow | None:
 def find_many(engine: Engine, account_id: AccountId, names: Sequence[str]) -> dict[str, NodeRow]:
     """The account's nodes of these names by name, as far as they are known."""
     with reading(engine) as conn:
-        found = [
-            _to_node(node)
-            for start in range(0, len(names), NAMES_AT_ONCE)
-            for node in conn.execute(_named(account_id, names[start : start + NAMES_AT_ONCE])).mappings()
-        ]
-    return {node.name: node for node in found}
+        return {node.name: node for node in _all_named(conn, account_id, names)}
 
 
 def list_for(engine: Engine, account_id: AccountId) -> Sequence[NodeRow]:
@@ -148,6 +150,14 @@ def all_live(engine: Engine) -> Sequence[NodeRow]:
 
 def _find(conn: Connection, account_id: AccountId, name: str) -> NodeRow | None:
     return _one(conn, (nodes.c.account_id == account_id) & (nodes.c.name == name))
+
+
+def _all_named(conn: Connection, account_id: AccountId, names: Sequence[str]) -> list[NodeRow]:
+    return [
+        _to_node(node)
+        for start in range(0, len(names), NAMES_AT_ONCE)
+        for node in conn.execute(_named(account_id, names[start : start + NAMES_AT_ONCE])).mappings()
+    ]
 
 
 def _named(account_id: AccountId, names: Sequence[str]) -> Select[Any]:
@@ -191,6 +201,10 @@ def _register(conn: Connection, account_id: AccountId, name: str, contact: _Cont
 
 def _create(conn: Connection, account_id: AccountId, name: str, contact: _Contact, now: datetime) -> NodeRow:
     stream = f"node/{uuid4()}"
+    return _record(conn, stream, 0, [_first(account_id, name, contact, stream)], now)
+
+
+def _first(account_id: AccountId, name: str, contact: _Contact, stream: str) -> NewEvent:
     payload = {
         "account_id": str(account_id),
         "name": name,
@@ -200,7 +214,7 @@ def _create(conn: Connection, account_id: AccountId, name: str, contact: _Contac
         "cause": contact.cause,
         "agent_clock": _iso(contact.agent_clock),
     }
-    return _record(conn, stream, 0, [NewEvent("node_registered", payload, stream)], now)
+    return NewEvent("node_registered", payload, stream)
 
 
 def _news(node: NodeRow, contact: _Contact, now: datetime) -> list[NewEvent]:

@@ -13,6 +13,7 @@ from domain.nodes import INSTANCE_REST, NodeState
 from schema import accounts, events, nodes
 from schema.control.engine import reading
 from schema.nodes import NodeRow
+from schema.rebuild import rebuild
 from tests.racing import race
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -200,3 +201,21 @@ def test_a_start_reads_back_every_live_node_of_every_account(
         for owner in (account_id, stranger_id)
         for state in set(NodeState) - {NodeState.DEREGISTERED}
     }
+
+
+def test_many_nodes_of_one_batch_are_registered_together(control: Engine, account_id: AccountId) -> None:
+    nodes.register(control, account_id, "n3", None, NOW)
+    names = [f"n{number}" for number in range(700)]
+    for _ in range(2):
+        found = nodes.register_many(control, account_id, names, LATER)
+        assert sorted(node.name for node in found) == sorted(names)
+        assert {node.name for node in found if node.registered_at == NOW} == {"n3"}
+    assert len(nodes.list_for(control, account_id)) == 700
+    assert rebuild(control).is_identical
+
+
+def test_two_batches_that_name_the_same_new_nodes_register_each_once(control: Engine, account_id: AccountId) -> None:
+    names = [f"n{number}" for number in range(50)]
+    found = race(4, lambda _: nodes.register_many(control, account_id, names, NOW))
+    assert all(isinstance(rows, list) and len(rows) == 50 for rows in found)
+    assert len(nodes.list_for(control, account_id)) == 50
