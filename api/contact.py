@@ -82,14 +82,14 @@ class Contacts:
         await self.registrar.introduce((account_id, ping.node), said, now_ms, is_new=beat.is_new)
         return beat
 
-    async def lease(self, account_id: AccountId, node: str, now_ms: int) -> Sequence[Command]:
-        """What waits for a node whose ping is held; nothing while Redis is away."""
+    async def lease(self, account_id: AccountId, node: str, now_ms: int) -> Sequence[Command] | None:
+        """What waits for a node whose ping is held; None while Redis is away."""
         try:
             async with self._redis_slot():
                 return await commands.lease(self._redis, account_id, node, now_ms)
         except StoreUnavailable as error:
             self.seldom.warn("commands_not_leased", error)
-            return ()
+            return None
 
     async def touch(self, account_id: AccountId, nodes: Sequence[str], now_ms: int, instance: str | None) -> None:
         """The contact of nodes that sent snapshots; one that was touched a moment ago is passed over."""

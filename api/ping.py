@@ -29,6 +29,8 @@ router = APIRouter()
 BODY_MAX_BYTES = 262_144
 JITTER = 0.1
 """Nodes are asked to ping up to a tenth earlier than expected, so that those that started together spread out."""
+_LOOK_AGAIN_S = 1.0
+"""When a held ping that was woken while Redis is away looks again."""
 _CURL_DEFAULT = "application/x-www-form-urlencoded"
 
 
@@ -114,14 +116,20 @@ async def _hold(request: Request, account_id: AccountId, ping: Ping, now_ms: int
                 while not commands and not wakes.is_closed:
                     await woken.wait()
                     woken.clear()
-                    commands = await _look(request, contacts, account_id, ping.node)
+                    found = await _look(request, contacts, account_id, ping.node)
+                    if found is None:  # else what woke us would wait for the next ping
+                        asyncio.get_running_loop().call_later(_LOOK_AGAIN_S, woken.set)
+                    commands = found or ()
         except TimeoutError:
             return ()
         return commands
 
 
-async def _look(request: Request, contacts: Contacts, account_id: AccountId, node: str) -> Sequence[Command]:
-    """Lease for a held ping, unless its sender has gone: the command would wait out its lease for nobody."""
+async def _look(request: Request, contacts: Contacts, account_id: AccountId, node: str) -> Sequence[Command] | None:
+    """Lease for a held ping, unless its sender has gone: the command would wait out its lease for nobody.
+
+    None while Redis is away.
+    """
     return () if await request.is_disconnected() else await contacts.lease(account_id, node, _now_ms())
 
 

@@ -65,8 +65,8 @@ def parse(body: bytes) -> Ping:
         ping = _decode(body)
     except msgspec.ValidationError as error:
         raise InvalidBody(f"the ping has the wrong shape: {error}") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        _malformed(error)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        _malformed(error, body)
     _check(ping)
     return ping
 
@@ -120,10 +120,13 @@ def _has_control(facts: Mapping[str, Any]) -> bool:
     return any(not text.isprintable() for text in texts)
 
 
-def _malformed(error: Exception) -> NoReturn:
-    if isinstance(error, UnicodeDecodeError):
-        raise MalformedBody("the body is not UTF-8", offset=error.start) from error
+def _malformed(error: Exception, body: bytes) -> NoReturn:
+    try:
+        body.decode()
+    except UnicodeDecodeError as bad:  # msgspec counts from the start of the text that holds it
+        raise MalformedBody("the body is not UTF-8", offset=bad.start) from error
+    if isinstance(error, RecursionError):
+        raise MalformedBody("the body nests too deeply") from error
     found = _BYTE.search(str(error))
-    if found is None:
-        raise MalformedBody(f"the body is not JSON: {error}") from error
-    raise MalformedBody(f"the body is not JSON: {error}", offset=int(found[1])) from error
+    offset = int(found[1]) if found else len(body)  # no byte is named when the text breaks off
+    raise MalformedBody(f"the body is not JSON: {error}", offset=offset) from error
