@@ -17,6 +17,8 @@ from schema.spool import Segment, Spool
 log = structlog.get_logger()
 _BACKOFF_MAX_S = 15.0
 _SIDE_BY_SIDE = 2
+_MUCH_SAMPLES = 250_000
+"""So much is worth an INSERT of its own as soon as ClickHouse has time for it."""
 _BAD_DATA = ("CANNOT_PARSE", "INCORRECT_DATA", "TYPE_MISMATCH", "CANNOT_READ", "TOO_LARGE_ARRAY_SIZE")
 
 
@@ -63,9 +65,10 @@ class Drain:
         while True:
             is_last = self._stopping.is_set()
             since = time.monotonic() - sealed_at
-            if not self._spool.sealed() and since < self._interval_s and not is_last:
+            is_much = self._spool.open_samples >= _MUCH_SAMPLES
+            if not self._spool.sealed() and since < self._interval_s and not is_last and not is_much:
                 self._spool.wait_sealed(self._interval_s - since)
-            if time.monotonic() - sealed_at >= self._interval_s:
+            if time.monotonic() - sealed_at >= self._interval_s or is_much:
                 self._spool.seal()
                 sealed_at = time.monotonic()
                 self._spool.wait_sealed(0.05)

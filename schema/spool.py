@@ -105,6 +105,11 @@ class Spool:
         """Bytes acknowledged and not yet removed."""
         return self._bytes
 
+    @property
+    def open_samples(self) -> int:
+        """Samples in the segment that is being written."""
+        return self._open_samples
+
     async def append(self, item: Record) -> str:
         """Put a batch on disk and return the token of its segment once it is there.
 

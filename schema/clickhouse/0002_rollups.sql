@@ -28,6 +28,7 @@ ORDER BY (account, metric, node, labelset, ts)
 SETTINGS
     non_replicated_deduplication_window = 10000,
     min_bytes_for_wide_part = 134217728,
+    merge_selector_base = 10,
     fsync_after_insert = 1,
     fsync_part_directory = 1,
     ttl_only_drop_parts = 1;
@@ -56,6 +57,7 @@ ORDER BY (account, metric, node, labelset, ts)
 SETTINGS
     non_replicated_deduplication_window = 10000,
     min_bytes_for_wide_part = 134217728,
+    merge_selector_base = 10,
     fsync_after_insert = 1,
     fsync_part_directory = 1,
     ttl_only_drop_parts = 1;

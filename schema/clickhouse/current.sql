@@ -92,7 +92,7 @@ CREATE TABLE samples
 ENGINE = MergeTree
 PARTITION BY toMonday(ts)
 ORDER BY (account, metric, node, labelset, ts)
-SETTINGS non_replicated_deduplication_window = 10000, min_bytes_for_wide_part = 134217728, fsync_after_insert = 1, fsync_part_directory = 1, ttl_only_drop_parts = 1, index_granularity = 8192;
+SETTINGS non_replicated_deduplication_window = 10000, min_bytes_for_wide_part = 134217728, merge_selector_base = 10, fsync_after_insert = 1, fsync_part_directory = 1, ttl_only_drop_parts = 1, index_granularity = 8192;
 
 CREATE TABLE samples_1h
 (
@@ -114,7 +114,7 @@ CREATE TABLE samples_1h
 ENGINE = AggregatingMergeTree
 PARTITION BY toYear(ts)
 ORDER BY (account, metric, node, labelset, ts)
-SETTINGS non_replicated_deduplication_window = 10000, min_bytes_for_wide_part = 134217728, fsync_after_insert = 1, fsync_part_directory = 1, ttl_only_drop_parts = 1, index_granularity = 8192;
+SETTINGS non_replicated_deduplication_window = 10000, min_bytes_for_wide_part = 134217728, merge_selector_base = 10, fsync_after_insert = 1, fsync_part_directory = 1, ttl_only_drop_parts = 1, index_granularity = 8192;
 
 CREATE MATERIALIZED VIEW samples_1h_view TO samples_1h
 (
@@ -192,7 +192,7 @@ CREATE TABLE samples_1m
 ENGINE = AggregatingMergeTree
 PARTITION BY toYYYYMM(ts)
 ORDER BY (account, metric, node, labelset, ts)
-SETTINGS non_replicated_deduplication_window = 10000, min_bytes_for_wide_part = 134217728, fsync_after_insert = 1, fsync_part_directory = 1, ttl_only_drop_parts = 1, index_granularity = 8192;
+SETTINGS non_replicated_deduplication_window = 10000, min_bytes_for_wide_part = 134217728, merge_selector_base = 10, fsync_after_insert = 1, fsync_part_directory = 1, ttl_only_drop_parts = 1, index_granularity = 8192;
 
 CREATE MATERIALIZED VIEW samples_1m_view TO samples_1m
 (
