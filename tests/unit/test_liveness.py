@@ -1,173 +1,231 @@
-"""Who is late, offline, deregistered, and who is not; by example and by law."""
+"""Silence, what it leads to, and what never counts as silence."""
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from domain import liveness
-from domain.liveness import CLOCK_SLACK_MS, LIFE, Hearing, Limits, Verdict, credible_last_ms, judge, silence_ms
+from domain.liveness import LIFE, Hearing, Limits, Verdict, credible_last_ms, judge, limits, silence_ms, state_after
 from domain.nodes import NodeState, may_move
 
 ONLINE, LATE, OFFLINE, DEREGISTERED = LIFE
-LIMITS = Limits(late_ms=30_000, offline_ms=100_000, deregister_ms=14_400_000, grace_ms=60_000)
-NOW = 1_800_000_000_000
-ALWAYS = Hearing(at_ms=NOW, since_ms=NOW - 10**10)
+NOW = 10_000_000_000
+DAY_MS = 86_400_000
+USUAL = limits(10_000, 3, 10, 14_400)
+ALWAYS = Hearing(NOW, 0)
 
+instants = st.integers(NOW - 3 * DAY_MS, NOW + 3 * DAY_MS)
 states = st.sampled_from(LIFE)
-silences = st.integers(0, 2 * LIMITS.deregister_ms) | st.sampled_from(
-    [limit + by for limit in (0, 30_000, 100_000, 14_400_000) for by in (0, 1)]
+some_limits = st.builds(
+    limits, st.integers(1_000, 600_000), st.integers(1, 10), st.integers(1, 30), st.integers(1, 100_000)
 )
 
 
 @st.composite
-def hearings(draw: st.DrawFn) -> Hearing:
-    """Outages before now, ascending and apart, and a last start after all of them."""
-    edges = sorted(draw(st.sets(st.integers(1, LIMITS.deregister_ms), max_size=8)), reverse=True)
-    outages = [(NOW - start, NOW - end) for start, end in zip(edges[::2], edges[1::2], strict=False)]
-    since = draw(st.integers(outages[-1][1] if outages else NOW - 10**7, NOW))
-    return Hearing(NOW, since, outages)
+def outages(draw: st.DrawFn) -> list[tuple[int, int]]:
+    """Ascending, not overlapping."""
+    edges = sorted(draw(st.lists(instants, max_size=12, unique=True)))
+    return list(zip(edges[::2], edges[1::2], strict=False))
 
 
 @pytest.mark.parametrize(
-    ("interval_ms", "deregister_after_s", "expected"),
+    ("silence_s", "state"),
     [
-        (10_000, 14_400, LIMITS),
-        (60_000, 14_400, Limits(180_000, 600_000, 14_400_000, 120_000)),
-        (1_000, 14_400, Limits(3_000, 10_000, 14_400_000, 60_000)),
-        (3_600_000, 14_400, Limits(10_800_000, 36_000_000, 36_000_000, 7_200_000)),
+        (0, ONLINE),
+        (29.999, ONLINE),
+        (30, LATE),
+        (99.999, LATE),
+        (100, OFFLINE),
+        (14_399, OFFLINE),
+        (14_400, DEREGISTERED),
     ],
 )
-def test_limits_follow_the_interval(interval_ms: int, deregister_after_s: int, expected: Limits) -> None:
-    assert liveness.limits(interval_ms, 3, 10, deregister_after_s) == expected
+def test_silence_leads_through_the_states(silence_s: float, state: NodeState) -> None:
+    assert state_after(int(silence_s * 1000), USUAL) == state
+
+
+@pytest.mark.parametrize(
+    ("outage", "silence_s"),
+    [
+        ((0, 10), 100),
+        ((0, 60), 50),
+        ((50, 70), 80),
+        ((60, 200), 50),
+        ((100, 200), 90),
+        ((200, 300), 100),
+        ((0, 300), 0),
+    ],
+    ids=["before", "into", "within", "until after", "over the end", "after", "over all"],
+)
+def test_our_outages_are_no_silence(outage: tuple[int, int], silence_s: int) -> None:
+    """Last heard at 10 s, asked at 110 s."""
+    start_s, end_s = outage
+    assert silence_ms(10_000, 110_000, [(start_s * 1000, end_s * 1000)]) == silence_s * 1000
+
+
+@pytest.mark.parametrize(
+    ("recorded", "silence_s", "since_s", "verdict"),
+    [
+        (ONLINE, 12, 1000, Verdict(ONLINE, NOW + 18_000)),
+        (ONLINE, 30, 1000, Verdict(LATE, NOW + 70_000)),
+        (ONLINE, 120, 1000, Verdict(OFFLINE, NOW + 14_280_000)),
+        (LATE, 14_400, 1000, Verdict(DEREGISTERED, None)),
+        (OFFLINE, 12, 1000, Verdict(ONLINE, NOW + 18_000)),
+        (DEREGISTERED, 0, 1000, Verdict(ONLINE, NOW + 30_000)),
+        (OFFLINE, 40, 1000, Verdict(OFFLINE, NOW + 14_360_000)),
+        (DEREGISTERED, 40, 1000, Verdict(DEREGISTERED, None)),
+        (ONLINE, 120, 20, Verdict(ONLINE, NOW + 40_000)),
+        (LATE, 120, 20, Verdict(LATE, NOW + 40_000)),
+        (OFFLINE, 12, 20, Verdict(ONLINE, NOW + 18_000)),
+        (ONLINE, 120, 60, Verdict(OFFLINE, NOW + 14_280_000)),
+    ],
+    ids=[
+        "online",
+        "late",
+        "offline at once",
+        "deregistered",
+        "back from offline",
+        "back from deregistered",
+        "offline never gets late",
+        "deregistered stays",
+        "no demotion within the grace",
+        "late stays within the grace",
+        "back within the grace",
+        "demoted when the grace is over",
+    ],
+)
+def test_a_node_is_judged(recorded: NodeState, silence_s: int, since_s: int, verdict: Verdict) -> None:
+    hearing = Hearing(NOW, NOW - since_s * 1000)
+    assert judge(recorded, NOW - silence_s * 1000, NOW, USUAL, hearing) == verdict
+
+
+@pytest.mark.parametrize(("interval_s", "grace_s"), [(1, 60), (10, 60), (30, 60), (300, 600)])
+def test_the_grace_is_two_pings_or_a_minute(interval_s: int, grace_s: int) -> None:
+    assert limits(interval_s * 1000, 3, 10, 14_400).grace_ms == grace_s * 1000
+
+
+def test_limits_that_do_not_ascend_are_refused() -> None:
+    with pytest.raises(ValueError, match="does not ascend"):
+        Limits(late_ms=30, offline_ms=20, deregister_ms=40, grace_ms=0)
+
+
+@pytest.mark.parametrize(
+    ("last_ms", "recorded", "credible_ms"),
+    [
+        (NOW - 5, OFFLINE, NOW - 5),
+        (NOW + 5_000, ONLINE, NOW + 5_000),
+        (NOW + 3_600_000, ONLINE, NOW),
+        (NOW + 3_600_000, OFFLINE, NOW - 100_000),
+        (None, LATE, NOW - 30_000),
+    ],
+    ids=["known", "another clock", "set back, online", "set back, offline", "lost"],
+)
+def test_a_contact_that_cannot_be_is_presumed(last_ms: int | None, recorded: NodeState, credible_ms: int) -> None:
+    assert credible_last_ms(last_ms, recorded, NOW, USUAL) == credible_ms
+
+
+@given(instants, instants, outages())
+def test_silence_is_never_negative_nor_longer_than_the_time(last: int, now: int, gaps: list[tuple[int, int]]) -> None:
+    assert 0 <= silence_ms(last, now, gaps) <= max(0, now - last)
+
+
+@given(instants, instants, st.integers(0, DAY_MS), outages())
+def test_silence_grows_with_time_and_at_most_as_fast(
+    last: int, now: int, later: int, gaps: list[tuple[int, int]]
+) -> None:
+    before, after = silence_ms(last, now, gaps), silence_ms(last, now + later, gaps)
+    assert before <= after <= before + later
+
+
+@given(instants, st.integers(0, 3 * DAY_MS), outages())
+def test_one_more_outage_never_makes_a_node_more_silent(last: int, passed: int, gaps: list[tuple[int, int]]) -> None:
+    now = last + passed
+    for known in range(len(gaps)):
+        assert silence_ms(last, now, gaps[: known + 1]) <= silence_ms(last, now, gaps[:known])
+
+
+@given(states, instants, instants, some_limits, instants, outages())
+def test_a_verdict_is_a_move_that_exists_or_none(
+    recorded: NodeState, last: int, now: int, some: Limits, since: int, gaps: list[tuple[int, int]]
+) -> None:
+    verdict = judge(recorded, last, now, some, Hearing(now, since, gaps))
+    assert verdict.state == recorded or may_move(recorded, verdict.state)
+    assert (verdict.due_ms is None) == (verdict.state == DEREGISTERED)
+    assert verdict.due_ms is None or verdict.due_ms > now
+
+
+@given(states, instants, instants, some_limits, outages())
+def test_nobody_is_demoted_within_the_grace(
+    recorded: NodeState, last: int, now: int, some: Limits, gaps: list[tuple[int, int]]
+) -> None:
+    since = now - some.grace_ms + 1
+    assert judge(recorded, last, now, some, Hearing(now, since, gaps)).state in (recorded, ONLINE)
+
+
+@given(states, instants, st.integers(0, 3 * DAY_MS), some_limits)
+def test_judging_again_at_once_changes_nothing(recorded: NodeState, last: int, passed: int, some: Limits) -> None:
+    now = last + passed
+    once = judge(recorded, last, now, some, ALWAYS)
+    assert judge(once.state, last, now, some, ALWAYS) == once
+
+
+@given(instants, st.integers(0, 3 * DAY_MS), some_limits)
+def test_looking_only_when_due_misses_nothing(last: int, passed: int, some: Limits) -> None:
+    """A sweep that wakes at each due instant ends where one that looks once, at the end, does."""
+    until = last + passed
+    verdict = Verdict(ONLINE, last)
+    while verdict.due_ms is not None and verdict.due_ms <= until:
+        verdict = judge(verdict.state, last, verdict.due_ms, some, ALWAYS)
+    assert verdict.state == judge(ONLINE, last, until, some, ALWAYS).state
+
+
+@given(states, instants, some_limits)
+def test_a_presumed_contact_moves_nobody(recorded: NodeState, now: int, some: Limits) -> None:
+    assume(some.late_ms < some.offline_ms < some.deregister_ms)
+    presumed = credible_last_ms(None, recorded, now, some)
+    assert judge(recorded, presumed, now, some, ALWAYS).state == recorded
 
 
 def test_limits_that_are_set_upside_down_are_raised() -> None:
-    assert liveness.limits(10_000, 10, 3, 1) == Limits(100_000, 100_000, 100_000, 60_000)
+    assert limits(10_000, 10, 3, 1) == Limits(100_000, 100_000, 100_000, 60_000)
 
 
-def test_limits_ascend() -> None:
-    with pytest.raises(ValueError, match="ascend"):
-        Limits(2, 1, 3, 0)
+@given(states, instants, instants, some_limits, instants, outages())
+def test_who_is_demoted_was_silent_for_as_long_while_we_heard(
+    recorded: NodeState, last: int, now: int, some: Limits, since: int, gaps: list[tuple[int, int]]
+) -> None:
+    state = judge(recorded, last, now, some, Hearing(now, since, gaps)).state
+    if LIFE.index(state) > LIFE.index(recorded):
+        deaf = sum(max(0, min(end, now) - max(start, last)) for start, end in gaps)
+        assert now - last - deaf >= some.of(state)
 
 
-@pytest.mark.parametrize(
-    ("silent_ms", "state", "next_ms"),
-    [
-        (0, ONLINE, 30_000),
-        (29_999, ONLINE, 1),
-        (30_000, LATE, 70_000),
-        (99_999, LATE, 1),
-        (100_000, OFFLINE, 14_300_000),
-        (14_399_999, OFFLINE, 1),
-        (14_400_000, DEREGISTERED, None),
-        (10**9, DEREGISTERED, None),
-    ],
-)
-def test_silence_moves_a_node_on(silent_ms: int, state: NodeState, next_ms: int | None) -> None:
-    due = None if next_ms is None else NOW + next_ms
-    assert judge(ONLINE, NOW - silent_ms, NOW, LIMITS, ALWAYS) == Verdict(state, due)
+@given(states, instants, st.integers(0, 600_000), some_limits, instants, outages())
+def test_who_was_heard_just_now_is_online(
+    recorded: NodeState, last: int, passed: int, some: Limits, since: int, gaps: list[tuple[int, int]]
+) -> None:
+    now = last + passed % some.late_ms
+    assert judge(recorded, last, now, some, Hearing(now, since, gaps)).state == ONLINE
 
 
-@pytest.mark.parametrize(
-    ("last", "outages", "silent"),
-    [
-        (100, [], 900),
-        (100, [(200, 300)], 800),
-        (250, [(200, 300)], 700),
-        (400, [(200, 300)], 600),
-        (100, [(200, 300), (900, 2_000)], 700),
-        (100, [(100, 1_000)], 0),
-        (100, [(0, 5_000)], 0),
-        (2_000, [], 0),
-    ],
-)
-def test_silence_is_counted_without_our_outages(last: int, outages: list[tuple[int, int]], silent: int) -> None:
-    assert silence_ms(last, 1_000, outages) == silent
+@given(states, instants, st.integers(0, 3 * DAY_MS), some_limits, st.integers(0, 7_200_000))
+def test_a_verdict_holds_until_it_is_due_and_no_longer(
+    recorded: NodeState, last: int, passed: int, some: Limits, heard_for: int
+) -> None:
+    assume(some.late_ms < some.offline_ms < some.deregister_ms)
+    now = last + passed
+    hearing = Hearing(now, now - heard_for)
+    state, due = _followed(judge(recorded, last, now, some, hearing), last, some, hearing)
+    if due is not None:
+        assert judge(state, last, due - 1, some, hearing).state == state
+        assert judge(state, last, due, some, hearing).state != state
 
 
-@pytest.mark.parametrize("recorded", LIFE)
-def test_a_wider_limit_brings_nobody_back(recorded: NodeState) -> None:
-    """An offline node whose interval has grown has been silent for less than the new limits say, and stays."""
-    verdict = judge(recorded, NOW - 40_000, NOW, LIMITS, ALWAYS)
-    assert verdict.state == (LATE if recorded == ONLINE else recorded)
-
-
-@pytest.mark.parametrize(
-    ("last", "recorded", "credible"),
-    [
-        (NOW - 5, LATE, NOW - 5),
-        (NOW + CLOCK_SLACK_MS, ONLINE, NOW + CLOCK_SLACK_MS),
-        (NOW + CLOCK_SLACK_MS + 1, ONLINE, NOW),
-        (None, ONLINE, NOW),
-        (None, LATE, NOW - 30_000),
-        (None, OFFLINE, NOW - 100_000),
-        (None, DEREGISTERED, NOW - 14_400_000),
-    ],
-)
-def test_an_unknown_contact_is_presumed_from_the_state(last: int | None, recorded: NodeState, credible: int) -> None:
-    assert credible_last_ms(last, recorded, NOW, LIMITS) == credible
-
-
-@given(states)
-def test_presuming_a_contact_changes_no_state(recorded: NodeState) -> None:
-    last = credible_last_ms(None, recorded, NOW, LIMITS)
-    assert judge(recorded, last, NOW, LIMITS, ALWAYS).state == recorded
-
-
-@given(states, silences, hearings())
-def test_nobody_is_demoted_before_the_grace(recorded: NodeState, silent: int, hearing: Hearing) -> None:
-    verdict = judge(recorded, NOW - silent, NOW, LIMITS, hearing)
-    if LIFE.index(verdict.state) > LIFE.index(recorded):
-        assert NOW - hearing.since_ms >= LIMITS.grace_ms
-
-
-@given(states, silences, hearings())
-def test_nobody_is_demoted_by_our_outages(recorded: NodeState, silent: int, hearing: Hearing) -> None:
-    """Whoever is demoted was silent for as long while we did hear."""
-    last = NOW - silent
-    verdict = judge(recorded, last, NOW, LIMITS, hearing)
-    if LIFE.index(verdict.state) > LIFE.index(recorded):
-        deaf = sum(end - max(start, last) for start, end in hearing.outages if end > last)
-        assert silent - deaf >= LIMITS.of(verdict.state)
-
-
-@given(states, st.integers(0, LIMITS.late_ms - 1), hearings())
-def test_who_was_heard_just_now_is_online(recorded: NodeState, silent: int, hearing: Hearing) -> None:
-    assert judge(recorded, NOW - silent, NOW, LIMITS, hearing).state == ONLINE
-
-
-@given(states, silences, hearings())
-def test_silence_only_moves_on(recorded: NodeState, silent: int, hearing: Hearing) -> None:
-    verdict = judge(recorded, NOW - silent, NOW, LIMITS, hearing)
-    assert verdict.state in (recorded, ONLINE) or LIFE.index(verdict.state) > LIFE.index(recorded)
-    assert verdict.state == recorded or may_move(recorded, verdict.state)
-
-
-@given(states, silences, hearings())
-def test_judging_twice_is_judging_once(recorded: NodeState, silent: int, hearing: Hearing) -> None:
-    first = judge(recorded, NOW - silent, NOW, LIMITS, hearing)
-    assert judge(first.state, NOW - silent, NOW, LIMITS, hearing) == first
-
-
-@given(states, silences, hearings())
-def test_the_verdict_changes_exactly_when_it_is_due(recorded: NodeState, silent: int, hearing: Hearing) -> None:
-    last = NOW - silent
-    verdict = judge(recorded, last, NOW, LIMITS, hearing)
+def _followed(verdict: Verdict, last: int, some: Limits, hearing: Hearing) -> tuple[NodeState, int | None]:
+    """A verdict's end; where the limit is reached within the grace, that is the end of the grace."""
     if verdict.due_ms is None:
-        assert judge(verdict.state, last, NOW + 10**12, LIMITS, hearing).state == DEREGISTERED
-        return
-    due = _settle_due(verdict, last, hearing)
-    assert judge(verdict.state, last, due - 1, LIMITS, hearing).state == verdict.state
-    assert judge(verdict.state, last, due, LIMITS, hearing).state != verdict.state
-
-
-def _settle_due(verdict: Verdict, last: int, hearing: Hearing) -> int:
-    """The due instant, followed through the grace, whose end may come after the limit."""
-    due = verdict.due_ms
-    assert due is not None
-    assert due > NOW or verdict.state != ONLINE
-    again = judge(verdict.state, last, due, LIMITS, hearing)
-    if again.state == verdict.state:
-        assert again.due_ms == hearing.since_ms + LIMITS.grace_ms, "only the grace puts a change off"
-        return again.due_ms
-    return due
+        return verdict.state, None
+    again = judge(verdict.state, last, verdict.due_ms, some, hearing)
+    if again.state != verdict.state:
+        return verdict.state, verdict.due_ms
+    assert again.due_ms == hearing.since_ms + some.grace_ms
+    return verdict.state, again.due_ms
