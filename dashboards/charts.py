@@ -36,8 +36,8 @@ TITLES = {
     "temperature.celsius": "Sensors",
     "process.count": "Running",
     "cpu.iowait_percent": "I/O wait",
-    "cpu.irq_percent": "Interrupts",
-    "cpu.softirq_percent": "Soft interrupts",
+    "cpu.irq_percent": "Hardware interrupts",
+    "cpu.softirq_percent": "Software interrupts",
 }
 """Metrics whose own name makes a poor title."""
 

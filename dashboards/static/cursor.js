@@ -90,7 +90,7 @@ function mark(panel, atS, isUnderPointer, zone) {
   const x = pixelOf(panel, atS);
   cursor.hidden = false;
   cursor.style.transform = `translateX(${x}px)`;
-  cursor.classList.toggle("late-half", x > panel.plot.clientWidth / 2);
+  cursor.classList.toggle("right-half", x > panel.plot.clientWidth / 2);
   cursor.dataset.time = isUnderPointer ? instant(atS, zone, panel.toS - panel.fromS < 86400 * 2) : "";
   panel.showValues(atS);
 }

@@ -11,6 +11,8 @@ import { instant } from "./ticks.js";
 import { wireToolbar } from "./toolbar.js";
 
 const WHOLE_EVERY = 12; // refreshes: one of them asks for everything again, and finds what arrived late
+const EDGE_BUCKETS = 3;
+const EDGE_S = 30;
 const NEW_METRICS_MS = 60000;
 const FIRST_METRICS_MS = 3000;
 
@@ -39,7 +41,7 @@ async function refresh(panel, isWhole = false) {
   const tail = isKnown ? tailOf(panel) : null;
   panel.setBusy(!isKnown);
   try {
-    if (tail) panel.extend(await loader.ask(panel.metric, tail), tail.fromS, page.fromS);
+    if (tail) panel.extend(await loader.ask(panel.metric, tail), tail.fromS, page.fromS - EDGE_S);
     else panel.replace(await loader.ask(panel.metric, wholeOf(window)), window);
     if (window !== page.window) return;
     panel.until = tail?.toS ?? page.toS;
@@ -54,8 +56,12 @@ async function refresh(panel, isWhole = false) {
   }
 }
 
+/** The window, and a little beyond its edges so that lines reach them. */
 function wholeOf(window) {
-  return { fromS: round(page.fromS), toS: round(page.toS), points: window.points };
+  const length = page.toS - page.fromS;
+  const beyond = Math.max((EDGE_BUCKETS * length) / window.points, Math.min(EDGE_S, length));
+  const points = Math.round((window.points * (length + 2 * beyond)) / length);
+  return { fromS: round(page.fromS - beyond), toS: round(page.toS + beyond), points };
 }
 
 /** The newest part of a live graph; null when so much is missing that all of it is cheaper. */

@@ -4,7 +4,8 @@ import { duration, number } from "./format.js";
 import { instant, timeTicks, valueTicks } from "./ticks.js";
 import { cadenceS, traces } from "./traces.js";
 
-export const MARGIN = { l: 52, r: 12, t: 8, b: 24 };
+export const MARGIN = { l: 52, r: 18, t: 8, b: 24 };
+const CORNER_PX = 20; // a time so near the left edge would stand on the lowest value
 const TIERS = { raw: "raw samples", "1m": "1 min rollup", "1h": "1 h rollup", "1d": "1 d rollup" };
 const CONFIG = { staticPlot: true, displayModeBar: false, displaylogo: false, responsive: false };
 
@@ -56,11 +57,14 @@ export class Panel {
     Object.assign(this, { fromS, toS });
     const lines = [...this.lines.values()];
     const { clientWidth: width, clientHeight: height } = this.plot;
-    const x = timeTicks(fromS, toS, width - MARGIN.l - MARGIN.r, zone);
+    const inner = width - MARGIN.l - MARGIN.r;
+    const x = timeTicks(fromS, toS, inner, zone);
+    x.texts = x.texts.map((text, i) => (((x.values[i] - fromS) / (toS - fromS)) * inner < CORNER_PX ? "" : text));
+    for (const line of lines) Object.assign(line, within(line, fromS, toS));
     const y = valueTicks(...extent(lines), this.unit);
     plotly.react(this.canvas, traces(lines, colours), layout(x, y, { fromS, toS, width, height }), CONFIG);
     this.plot.classList.add("drawn");
-    this.element.classList.toggle("empty", lines.every((line) => !line.ts.length));
+    this.element.classList.toggle("empty", lines.every((line) => line.last < line.first));
     this.showValues(null, zone);
     this.#tellSource(zone);
   }
@@ -72,7 +76,7 @@ export class Panel {
   /** Write the values at an instant into the legend, or the latest ones when there is none. */
   showValues(atS) {
     for (const line of this.lines.values()) {
-      const i = atS === null ? line.ts.length - 1 : nearest(line, atS);
+      const i = atS !== null ? nearest(line, atS) : line.last < line.first ? -1 : line.last;
       line.value.textContent = number(i < 0 ? null : line.avg[i], this.unit);
     }
     this.#showSummary(atS);
@@ -84,13 +88,13 @@ export class Panel {
     if (!summary) return;
     const line = [...this.lines.values()][0];
     const i = line && atS !== null ? nearest(line, atS) : null;
-    const has = line?.ts.length && i !== -1;
+    const has = line && line.first <= line.last && i !== -1;
     const values = !has ? [null, null, null] : i === null ? whole(line) : [line.min[i], line.avg[i], line.max[i]];
     ["min", "avg", "max"].forEach((name, n) => (summary.querySelector(`[data-${name}]`).textContent = number(values[n], this.unit)));
   }
 
   #tellSource(zone) {
-    const newest = Math.max(...[...this.lines.values()].map((line) => line.ts.at(-1) ?? -Infinity));
+    const newest = Math.max(...[...this.lines.values()].map((line) => (line.first <= line.last ? line.ts[line.last] : -Infinity)));
     this.newestS = Math.max(this.newestS, newest);
     const step = this.stepS >= 1 ? duration(this.stepS) : `${this.stepS} s`;
     this.element.querySelector(".tier").textContent = this.resolution ? `${TIERS[this.resolution] ?? this.resolution} · ${step} steps` : "";
@@ -102,7 +106,7 @@ export class Panel {
   #describe(newest, zone) {
     const title = `${this.metric}, graph of ${this.lines.size} ${this.lines.size === 1 ? "line" : "lines"}`;
     if (!Number.isFinite(newest)) return `${title}, no samples in this range`;
-    const values = [...this.lines.values()].slice(0, 5).map((line) => `${line.name} ${number(line.avg.at(-1), this.unit)}`.trim());
+    const values = [...this.lines.values()].slice(0, 5).map((line) => `${line.name} ${number(line.avg[line.last], this.unit)}`.trim());
     return `${title}, latest at ${instant(newest, zone)}: ${values.join(", ")}`;
   }
 
@@ -150,7 +154,7 @@ export class Panel {
   }
 }
 
-const EMPTY = () => ({ ts: [], avg: [], min: [], max: [], stepS: 1 });
+const EMPTY = () => ({ ts: [], avg: [], min: [], max: [], stepS: 1, first: 0, last: -1 });
 const keyOf = (labels) => JSON.stringify(Object.entries(labels).sort());
 
 function div(name) {
@@ -179,19 +183,27 @@ function nearest(line, atS) {
   return Math.abs(line.ts[i] - atS) <= 2.5 * cadenceS(line.ts, line.stepS) ? i : -1;
 }
 
+/** Which samples lie in the window: a line also has some beyond its edges, to be drawn up to them. */
+function within(line, fromS, toS) {
+  const first = line.ts.findIndex((ts) => ts >= fromS - line.stepS);
+  const beyond = line.ts.findIndex((ts) => ts > toS);
+  return { first: first < 0 ? line.ts.length : first, last: (beyond < 0 ? line.ts.length : beyond) - 1 };
+}
+
 function extent(lines) {
   let [least, most] = [Infinity, -Infinity];
-  for (const line of lines) {
-    if (line.isHidden) continue;
-    for (const value of line.min) if (value < least) least = value;
-    for (const value of line.max) if (value > most) most = value;
+  for (const { isHidden, min, max, first, last } of lines) {
+    for (let i = first; i <= last && !isHidden; i += 1) {
+      if (min[i] < least) least = min[i];
+      if (max[i] > most) most = max[i];
+    }
   }
   return least <= most ? [least, most] : [0, 1];
 }
 
 function whole(line) {
-  const mean = line.avg.reduce((sum, value) => sum + value, 0) / line.avg.length;
-  return [Math.min(...line.min), mean, Math.max(...line.max)];
+  const [min, avg, max] = ["min", "avg", "max"].map((name) => line[name].slice(line.first, line.last + 1));
+  return [Math.min(...min), avg.reduce((sum, value) => sum + value, 0) / avg.length, Math.max(...max)];
 }
 
 function layout(x, y, { fromS, toS, width, height }) {

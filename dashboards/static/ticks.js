@@ -89,7 +89,7 @@ function parts(atS, zone) {
 export function valueTicks(least, most, unit) {
   if (unit === "percent" && least >= 0 && most <= 100) return labelled([0, 25, 50, 75, 100], [0, 100], unit);
   const [low, high] = withRoom(least, most);
-  const step = niceStep((high - low) / 4, unit);
+  const step = niceStep((high - low) / 4, unit, low);
   const [first, last] = [Math.floor(low / step + 1e-9), Math.ceil(high / step - 1e-9)];
   const values = Array.from({ length: last - first + 1 }, (_, i) => (first + i) * step);
   return labelled(values, [values[0], values.at(-1)], unit);
@@ -103,9 +103,11 @@ function withRoom(least, most) {
   return most - low >= room ? [low, most] : [(low + most - room) / 2, (low + most + room) / 2];
 }
 
-function niceStep(about, unit) {
+/** Bytes go by powers of two from zero up, and by tenths of their unit far from it: both read exactly. */
+function niceStep(about, unit, low) {
   const isBytes = unit === "bytes" || unit === "bytes_per_s";
-  if (isBytes && about >= 1) return 2 ** Math.ceil(Math.log2(about));
+  const scale = 1024 ** Math.floor(Math.log2(Math.max(low, 1)) / 10);
+  if (isBytes && about >= 1) return low > 0 ? decimalStep(about / scale) * scale : 2 ** Math.ceil(Math.log2(about));
   if (unit === "seconds" && about >= 1) return SPANS_S.find((span) => span >= about) ?? decimalStep(about / DAY_S) * DAY_S;
   return decimalStep(about);
 }

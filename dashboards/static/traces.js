@@ -1,10 +1,12 @@
 // From the arrays the server sends to what Plotly draws: gaps stay gaps, spikes stay seen.
 const GAP = 2.5; // times the usual distance of samples
+const USUAL_AT_MOST_S = 60; // for the distance of two samples, which alone cannot tell what is usual
 const BANDS_UP_TO = 4; // lines; more bands would cover each other
 
 /** The usual distance between samples of one series, in seconds, and never less than the step. */
 export function cadenceS(ts, stepS) {
-  if (ts.length < 3) return stepS;
+  if (ts.length < 2) return stepS;
+  if (ts.length === 2) return Math.max(stepS, Math.min(ts[1] - ts[0], USUAL_AT_MOST_S));
   const distances = [];
   const stride = Math.max(Math.floor(ts.length / 200), 1);
   for (let i = 1; i < ts.length; i += stride) distances.push(ts[i] - ts[i - 1]);

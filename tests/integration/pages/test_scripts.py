@@ -65,6 +65,8 @@ def test_browser_and_server_say_the_same_age_and_duration(page: Page) -> None:
 RUNS = [
     ("nothing", [], []),
     ("one sample", [100], [[0, 0]]),
+    ("two samples", [0, 60], [[0, 1]]),
+    ("two samples far apart", [0, 600], [[0, 0], [1, 1]]),
     ("steady", [0, 10, 20, 30], [[0, 3]]),
     ("one late sample is no gap", [0, 10, 20, 45, 55], [[0, 4]]),
     ("a gap", [0, 10, 20, 60, 70, 80], [[0, 2], [3, 5]]),
@@ -104,6 +106,7 @@ SCALES = [
     ("percent that fits", 3, 40, "percent", ["0%", "25%", "50%", "75%", "100%"]),
     ("percent that does not", 0, 250, "percent", ["0%", "100%", "200%", "300%"]),
     ("bytes by powers of two", 0, 7 * 2**30, "bytes", ["0 B", "2 GiB", "4 GiB", "6 GiB", "8 GiB"]),
+    ("bytes far from zero", 1.8 * 2**20, 2.2 * 2**20, "bytes", ["1.8 MiB", "1.9 MiB", "2 MiB", "2.1 MiB", "2.2 MiB"]),
     ("rates without the slash", 0, 900_000, "bytes_per_s", ["0 B", "256 KiB", "512 KiB", "768 KiB", "1 MiB"]),
     ("far from zero", 95, 100, "count", ["90", "95", "100", "105"]),
     ("flat", 2, 2, "count", ["0", "0.5", "1", "1.5", "2"]),
