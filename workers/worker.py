@@ -48,9 +48,8 @@ def main(settings: Settings) -> None:
     stores, stopping = open_stores(settings), threading.Event()
     _sign_in_background(stores.redis, stopping)
     failures = 0
+    _stop_on_signal(stopping)
     while not stopping.is_set():
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: stopping.set())
         has_worked = _work(stores, stopping)
         failures = 0 if has_worked else failures + 1
         stopping.wait(min(_LONGEST_BACKOFF_S, 0.5 * 2.0 ** min(failures, 8)) * random.uniform(0.5, 1))  # noqa: S311
@@ -117,6 +116,9 @@ class Worker(SimpleWorker):
         self._stopping.set()
         super().request_stop(signum, frame)  # type: ignore[no-untyped-call]
 
+    def set_shutdown_requested_date(self) -> None:
+        """RQ would note it in Redis from within the signal's handler, and fail there while Redis is away."""
+
 
 def _work(stores: Stores, stopping: threading.Event) -> bool:
     """Work until asked to stop or Redis is lost; False when Redis was not even found."""
@@ -132,7 +134,14 @@ def _work(stores: Stores, stopping: threading.Event) -> bool:
     except (RedisError, OSError) as error:
         if not stopping.is_set():
             log.warning("worker_lost_redis", error=type(error).__name__)
+    finally:
+        _stop_on_signal(stopping)  # RQ's handlers raise into whatever runs
     return started
+
+
+def _stop_on_signal(stopping: threading.Event) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
 
 
 def _sign_in_background(client: redis.Redis, stopping: threading.Event) -> None:
