@@ -35,6 +35,7 @@ def main() -> None:
             _workload(report, workload, folder, has_reads=name == "w1" and "reads" in parts)
     if "pings" in parts:
         with Platform() as platform:
+            pings.enrol(platform)
             pings.measure(report, platform, per_s=1_000, samples_per_s=0, seconds=10)
             pings.measure(report, platform, per_s=1_000, samples_per_s=200_000, seconds=20)
     if not arguments.dry:

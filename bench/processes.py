@@ -31,10 +31,16 @@ class Family:
         found: dict[str, float] = {}
         for process in self.members():
             with contextlib.suppress(psutil.NoSuchProcess):
-                name = " ".join(process.cmdline()[-6:])[-40:] or process.name()
-                found[f"{name} [{process.pid}]"] = process.memory_info().rss / 1e6
+                found[_piece(process)] = process.memory_info().rss / 1e6
         found["total"] = sum(found.values())
         return found
+
+
+def _piece(process: psutil.Process) -> str:
+    """The command of Metrist that a process runs, or the program's name."""
+    words = process.cmdline()
+    after = words.index("metrist") + 1 if "metrist" in words else 0
+    return words[after] if 0 < after < len(words) else f"{process.name()} {process.pid}"
 
 
 def quiet_cpu(family: Family, *, below_share: float = 0.05, timeout_s: float = 60) -> float:
