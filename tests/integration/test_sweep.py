@@ -292,6 +292,44 @@ def test_reconciling_keeps_what_is_known(fleet: Fleet) -> None:
     assert (fleet.contact("web-1"), fleet.due_s("web-1")) == before
 
 
+def test_a_lost_deadline_is_restored_from_the_contact(fleet: Fleet) -> None:
+    fleet.beat(0, "web-1", "due")
+    fleet.sweep(0)
+    fleet.beat(9, "web-1")
+    fleet.redis.delete(keys.deadlines(fleet.account_id))
+    hear_on(fleet, LATE_S)
+    assert reconcile(fleet.control, fleet.redis, fleet.settings, at(LATE_S)) == 2
+    assert (fleet.due_s("web-1"), fleet.due_s("due")) == (9 + LATE_S, LATE_S)
+    assert fleet.sweep(LATE_S) == 1
+    assert (fleet.state("web-1"), fleet.state("due")) == (NodeState.ONLINE, NodeState.LATE)
+
+
+def test_a_move_that_redis_forgot_is_settled_again(fleet: Fleet) -> None:
+    """Redis came back from before the settling: a node that is late would be thought online, and not be looked at."""
+    fleet.beat(0, "web-1")
+    fleet.sweep(0)
+    before = fleet.redis.dump(keys.nodes(fleet.account_id))
+    hear_on(fleet, LATE_S)
+    fleet.sweep(LATE_S)
+    fleet.redis.restore(keys.nodes(fleet.account_id), 0, before, replace=True)
+    assert reconcile(fleet.control, fleet.redis, fleet.settings, at(LATE_S + 1)) == 1
+    contact = fleet.contact("web-1")
+    assert contact is not None
+    assert (contact.state, contact.last) == ("late", ms(0))
+    fleet.beat(LATE_S + 2, "web-1")
+    fleet.sweep(LATE_S + 2)
+    assert fleet.state("web-1") == NodeState.ONLINE
+
+
+def test_contacts_from_before_our_clock_was_set_back_are_forgotten(fleet: Fleet) -> None:
+    fleet.beat(3_600, "web-1")
+    fleet.hear(0, 0, is_first=True)
+    assert reconcile(fleet.control, fleet.redis, fleet.settings, at(0)) == 1
+    assert fleet.due_s("web-1") == LATE_S
+    fleet.run(0, GRACE_S + 2)
+    assert fleet.state("web-1") == NodeState.LATE
+
+
 def test_a_contact_between_judging_and_settling_wins(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
     fleet.beat(0, "web-1")
     fleet.sweep(0)
@@ -385,3 +423,57 @@ def test_a_sweep_cut_short_by_redis_is_taken_up_again(fleet: Fleet, monkeypatch:
     assert fleet.state("web-1") == NodeState.DEREGISTERED
     assert fleet.sweep(DEREGISTERED_S) == 0
     assert fleet.contact("web-1") is None
+
+
+def test_a_deadline_that_redis_lost_alone_is_put_back(fleet: Fleet) -> None:
+    fleet.beat(0, "web-1")
+    fleet.sweep(0)
+    fleet.redis.delete(keys.deadlines(fleet.account_id))
+    fleet.hear(0, 10)
+    assert reconcile(fleet.control, fleet.redis, fleet.settings, at(10)) == 1
+    assert fleet.due_s("web-1") == LATE_S
+
+
+def test_a_move_that_redis_never_heard_of_is_not_for_ever(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    fleet.beat(0, "web-1")
+    fleet.run(0, 20)
+    monkeypatch.setattr(sweep.heartbeats, "settle", lambda *_: 0)  # Redis died before it was settled
+    fleet.hear(20, LATE_S)
+    fleet.sweep(LATE_S)
+    monkeypatch.undo()
+    fleet.beat(LATE_S + 1, "web-1")  # Redis takes it for online and puts its deadline off
+    assert fleet.sweep(LATE_S + 2) == 0
+    assert fleet.state("web-1") == NodeState.LATE
+    assert reconcile(fleet.control, fleet.redis, fleet.settings, at(LATE_S + 2)) == 1
+    assert fleet.sweep(LATE_S + 2) == 1
+    assert fleet.state("web-1") == NodeState.ONLINE
+
+
+def test_our_clock_set_forward_demotes_nobody(fleet: Fleet) -> None:
+    fleet.beat(0, "web-1")
+    fleet.run(0, 4)
+    fleet.run(3_604, 3_608)
+    fleet.beat(3_608, "web-1")
+    fleet.run(3_608, 3_636)
+    assert fleet.told("web-1") == [("node_registered", "contact")]
+
+
+def test_our_clock_set_back_demotes_nobody_and_the_dead_are_found(fleet: Fleet) -> None:
+    fleet.beat(0, "web-1", "dead", "offline")
+    fleet.run(0, 4)
+    fleet.beat(104, "web-1", "dead")
+    fleet.hear(4, 104)
+    fleet.sweep(104)
+    assert fleet.state("offline") == NodeState.OFFLINE
+    back_s = 104 - 3_600
+    fleet.hear(back_s, back_s)
+    assert reconcile(fleet.control, fleet.redis, fleet.settings, at(back_s)) == 3
+    for second in range(back_s, back_s + 120, 10):
+        fleet.beat(second, "web-1")
+        fleet.run(second, second + 8)
+    assert [fleet.state(name) for name in ("web-1", "dead", "offline")] == [
+        NodeState.ONLINE,
+        NodeState.OFFLINE,
+        NodeState.OFFLINE,
+    ]
+    assert len(fleet.history("web-1")) == 1
