@@ -7,7 +7,7 @@ script may take several of them. `<node>` is a node's name, which holds no brace
 |-----------------------------|--------|-----------------------------------------------------------|-----------------
 | nodes:{<account>}           | hash   | node → MessagePack of `schema.heartbeats.Contact`         | till deregistered
 | deadlines:{<account>}       | zset   | node, by the Unix ms when the sweep must look at it       | till deregistered
-| queue:{<account>}:<node>    | zset   | ids of open commands, by the Unix ms they can be leased   | till empty, or as commands
+| queue:{<account>}:<node>    | zset   | ids of open commands, by the Unix ms they can be leased   | empty, or expiry
 | commands:{<account>}:<node> | hash   | command id → MessagePack of `schema.commands.Stored`      | expiry and a day
 | {hearing}                   | hash   | `at`, `since`: till and since when we hear, Unix ms       | for ever
 | {hearing}:outages           | zset   | "from-to" in Unix ms, by its end: when we heard nobody    | a week
