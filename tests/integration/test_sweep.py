@@ -18,7 +18,6 @@ from schema import accounts, commands, events, hearing, heartbeats, keys, nodes
 from schema.control.engine import reading
 from schema.heartbeats import Contact, Expected
 from tests.valkey_server import Valkey
-from workers import sweep
 from workers.sweep import reconcile, sweep_liveness
 
 START = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -340,7 +339,7 @@ def test_a_contact_between_judging_and_settling_wins(fleet: Fleet, monkeypatch: 
         fleet.beat(LATE_S, "web-1")
         return settle(*args)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(sweep.heartbeats, "settle", heard_before)
+    monkeypatch.setattr(heartbeats, "settle", heard_before)
     fleet.sweep(LATE_S)
     monkeypatch.undo()
     contact = fleet.contact("web-1")
@@ -360,7 +359,7 @@ def test_a_contact_that_undoes_a_deregistration_at_once(fleet: Fleet, monkeypatc
         fleet.beat(DEREGISTERED_S, "web-1")
         return settle(*args)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(sweep.heartbeats, "settle", heard_before)
+    monkeypatch.setattr(heartbeats, "settle", heard_before)
     fleet.sweep(DEREGISTERED_S)
     monkeypatch.undo()
     fleet.sweep(DEREGISTERED_S)
@@ -437,7 +436,7 @@ def test_a_deadline_that_redis_lost_alone_is_put_back(fleet: Fleet) -> None:
 def test_a_move_that_redis_never_heard_of_is_not_for_ever(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
     fleet.beat(0, "web-1")
     fleet.run(0, 20)
-    monkeypatch.setattr(sweep.heartbeats, "settle", lambda *_: 0)  # Redis died before it was settled
+    monkeypatch.setattr(heartbeats, "settle", lambda *_: 0)  # Redis died before it was settled
     fleet.hear(20, LATE_S)
     fleet.sweep(LATE_S)
     monkeypatch.undo()
