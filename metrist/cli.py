@@ -83,7 +83,7 @@ def _add_accounts(commands: "Commands[argparse.ArgumentParser]") -> None:
 
 def _add_keys(commands: "Commands[argparse.ArgumentParser]") -> None:
     create = _add_control(commands, "create", "create an API key; it is printed this once", module="key_create")
-    create.add_argument("--account", required=True, metavar="NAME", help="name or id of the account")
+    create.add_argument("--account", metavar="NAME", help="name or id of the account (the only one there is)")
     create.add_argument("--name", default="key", help="what it is for (key)")
     create.add_argument(
         "--scope", action="append", choices=("ingest", "read"), help="may be repeated (ingest and read)"

@@ -1,6 +1,6 @@
 """The control DB as the operator's commands open it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -56,14 +56,23 @@ def opened(settings: Settings) -> Iterator[Control]:
         engine.dispose()
 
 
-def find_account(engine: Engine, name_or_id: str) -> AccountRow:
-    """The one account meant. Raises NotFound for none, StartRefused for several of one name."""
+def find_account(engine: Engine, name_or_id: str | None) -> AccountRow:
+    """The one account meant; None means the only one. Raises NotFound for none, StartRefused for several."""
+    if name_or_id is None:
+        return _only(accounts.list_all(engine))
     found = _by_id(engine, name_or_id) or list(accounts.named(engine, name_or_id))
     if not found:
         raise NotFound(f"there is no account {name_or_id!r}; see `metrist account list`")
     if len(found) > 1:
         ids = ", ".join(str(account.id) for account in found)
         raise StartRefused(f"several accounts are called {name_or_id!r}; name one by its id: {ids}")
+    return found[0]
+
+
+def _only(found: Sequence[AccountRow]) -> AccountRow:
+    if len(found) != 1:
+        names = ", ".join(account.name for account in found) or "none"
+        raise StartRefused(f"name the account with --account; there are: {names}")
     return found[0]
 
 
