@@ -1,6 +1,7 @@
 """A fleet that pings beside a steady stream of samples: what does a ping take?"""
 
 import asyncio
+import itertools
 import json
 import random
 import time
@@ -11,16 +12,17 @@ from bench.report import Report
 CONNECTIONS = 50
 NODES = 10_000
 ENROL_S = 15
+SAMPLES_PER_BODY = 10_000
 
 
-async def _ping(host: str, port: int, key: str, per_s: float, until: float, took: list[float]) -> None:
-    """One connection that pings at its share of the rate, on a schedule that does not wait for slow answers."""
+async def _ping(host: str, port: int, key: str, number: int, per_s: float, until: float, took: list[float]) -> None:
+    """One connection that pings for its nodes in turn, on a schedule that does not wait for slow answers."""
     reader, writer = await asyncio.open_connection(host, port)
-    rng = random.Random(id(took))
-    due = time.perf_counter() + rng.random() / per_s
+    due = time.perf_counter() + random.random() / per_s
+    nodes = itertools.cycle(range(number, NODES, CONNECTIONS))
     while due < until:
         await asyncio.sleep(max(0.0, due - time.perf_counter()))
-        body = json.dumps({"node": f"ping-{rng.randrange(NODES)}"}).encode()
+        body = json.dumps({"node": f"ping-{next(nodes)}"}).encode()
         writer.write(_request("/api/v1/ping", host, key, body))
         status = await _answer(reader)
         took.append(time.perf_counter() - due)
@@ -29,21 +31,23 @@ async def _ping(host: str, port: int, key: str, per_s: float, until: float, took
     writer.close()
 
 
-async def _stream(host: str, port: int, key: str, samples_per_s: float, until: float, sent: list[int]) -> None:
-    """Snapshots of 1,000 nodes × 10 metrics, one body of 10,000 samples after another."""
+async def _stream(host: str, port: int, key: str, bodies: list[bytes], every_s: float, sent: list[int]) -> None:
+    """One body of 10,000 samples after another, on schedule."""
     reader, writer = await asyncio.open_connection(host, port)
     due = time.perf_counter()
-    number = 0
-    while due < until:
+    for body in bodies:
         await asyncio.sleep(max(0.0, due - time.perf_counter()))
-        ts_s = time.time() - 60 + number * 0.01
-        lines = [_snapshot(node, ts_s, number) for node in range(1_000)]
-        writer.write(_request("/api/v1/snapshots", host, key, "\n".join(lines).encode(), "application/x-ndjson"))
+        writer.write(_request("/api/v1/snapshots", host, key, body, "application/x-ndjson"))
         assert await _answer(reader) == 202
-        sent.append(10_000)
-        number += 1
-        due += 10_000 / samples_per_s
+        sent.append(SAMPLES_PER_BODY)
+        due += every_s
     writer.close()
+
+
+def _body(number: int) -> bytes:
+    """Snapshots of 1,000 nodes with 10 metrics each, a little later than those of the body before."""
+    ts_s = time.time() - 60 + number * 0.05
+    return "\n".join(_snapshot(node, ts_s, number) for node in range(1_000)).encode()
 
 
 def _snapshot(node: int, ts_s: float, number: int) -> str:
@@ -63,12 +67,17 @@ def measure(report: Report, platform: Platform, *, per_s: float, samples_per_s: 
     """Latency from when a ping was due, so that waiting behind a slow one counts."""
     host, port = platform.address
 
+    # Made beforehand, so that the latency is the server's and not that of a busy client.
+    bodies = [_body(number) for number in range(int(samples_per_s * seconds / SAMPLES_PER_BODY))]
+
     async def run() -> tuple[list[float], int]:
         took: list[float] = []
         sent: list[int] = []
         until = time.perf_counter() + seconds
-        pings = [_ping(host, port, platform.key, per_s / CONNECTIONS, until, took) for _ in range(CONNECTIONS)]
-        stream = [_stream(host, port, platform.key, samples_per_s, until, sent)] if samples_per_s else []
+        pings = [
+            _ping(host, port, platform.key, number, per_s / CONNECTIONS, until, took) for number in range(CONNECTIONS)
+        ]
+        stream = [_stream(host, port, platform.key, bodies, SAMPLES_PER_BODY / samples_per_s, sent)] if bodies else []
         await asyncio.gather(*pings, *stream)
         return sorted(took), sum(sent)
 
