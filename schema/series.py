@@ -142,22 +142,6 @@ def list_series(clickhouse: ClickHouse, account_id: AccountId, selector: Selecto
     return [Listed(row[0], row[1], labels_of(row[2]), row[3], row[4]) for row in answer.data]
 
 
-def sparklines(
-    clickhouse: ClickHouse, account_id: AccountId, metrics: Sequence[str], plan: Plan
-) -> dict[tuple[str, str], list[tuple[int, float]]]:
-    """(node, metric) → averages as (Unix seconds, value), for every node; of a metric with labels, the first."""
-    found = read(clickhouse, account_id, Selector(metrics), plan)
-    lines: dict[tuple[str, str], list[tuple[int, float]]] = {}
-    for one in found.series:
-        points = zip(decode_numbers(one.ts), decode_numbers(one.main), strict=True)
-        line = [(int(ts), value) for ts, value in points if ts is not None and value is not None]
-        if not one.labels:
-            lines[one.node, one.metric] = line
-        else:
-            lines.setdefault((one.node, one.metric), line)
-    return lines
-
-
 def decode_numbers(array: msgspec.Raw) -> list[float | None]:
     """A series' JSON array as numbers."""
     return msgspec.json.decode(array, type=list[float | None])
