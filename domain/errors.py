@@ -86,11 +86,6 @@ class UnsupportedMedia(MetristError):
     remedy = "Send application/json or application/x-ndjson, plain or with gzip or zstd."
 
 
-class QuotaExceeded(MetristError):
-    slug, title, status = "quota-exceeded", "The account's quota is used up", 429
-    remedy = "Wait as long as Retry-After says, or raise the account's quota."
-
-
 class Overloaded(MetristError):
     slug, title, status = "overloaded", "The server is busy", 503
     remedy = "Nothing was stored. Send it again after the seconds of Retry-After; agents do so by themselves."

@@ -17,9 +17,6 @@ class Settings(BaseSettings):
         SecretStr("http://metrist:metrist@127.0.0.1:8123/default"),
         description="http(s)://user:password@host:port/database of ClickHouse or of `metrist engine`",
     )
-    clickhouse_cluster: str = Field(
-        "", description="Cluster name for ON CLUSTER and Replicated tables; empty is one server"
-    )
     redis_url: SecretStr = Field(SecretStr("redis://127.0.0.1:6379/0"), description="redis(s)://:password@host:port/db")
     database_url: SecretStr = Field(
         SecretStr("sqlite:///metrist.db"),

@@ -67,7 +67,6 @@ class Admitted:
     nodes: frozenset[str]
     is_dated: bool
     refusals: list[Refusal] = field(default_factory=list)
-    newest_ts_s: float | None = None
 
     @property
     def refused(self) -> int:
@@ -135,7 +134,7 @@ class Admission:
         array = _as_array(body) if is_plain else None
         if array is None:
             return None
-        return Admitted(array, samples, nodes, is_dated=True, newest_ts_s=newest)  # type: ignore[arg-type]
+        return Admitted(array, samples, nodes, is_dated=True)
 
     def _rewrite(self, found: Sequence[Any], bounds: Bounds) -> Admitted:
         """Judge each sample by itself and write the good ones anew."""
@@ -143,7 +142,6 @@ class Admission:
         kept: list[dict[str, Any]] = []
         nodes: set[str] = set()
         is_dated = bool(found)
-        newest: float | None = None
         accepted = 0
         for position, snapshot in enumerate(found):
             judged = self._judge(snapshot, position, bounds, ledger)
@@ -154,11 +152,10 @@ class Admission:
             if judged["metrics"]:
                 kept.append(judged)
                 accepted += len(judged["metrics"])
-                newest = judged["ts"] if newest is None else max(newest, judged["ts"])
         if not nodes and not ledger.refusals:
             raise InvalidBody("the body holds no snapshot")
         snapshots = self._encode(kept) if kept else b""
-        return Admitted(snapshots, accepted, frozenset(nodes), is_dated, list(ledger.refusals.values()), newest)
+        return Admitted(snapshots, accepted, frozenset(nodes), is_dated, list(ledger.refusals.values()))
 
     def _judge(self, snapshot: Any, position: int, bounds: Bounds, ledger: "_Ledger") -> dict[str, Any] | None:
         where = f"snapshot {position}"

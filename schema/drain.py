@@ -46,8 +46,6 @@ class Drain:
         self._is_failing = False
         self._carriers = ThreadPoolExecutor(_SIDE_BY_SIDE, thread_name_prefix="spool-carrier")
         self._thread = threading.Thread(target=self._run, name="spool-drain", daemon=True)
-        self.stored_samples = 0
-        self.last_stored_at: float | None = None
 
     def start(self) -> None:
         """Begin to drain."""
@@ -129,8 +127,6 @@ class Drain:
     def _done(self, segment: Segment) -> None:
         self._keep(segment.token, segment.batches)
         self._spool.remove(segment)
-        self.stored_samples += segment.samples
-        self.last_stored_at = time.time()
         self._on_stored(segment.token)
 
 
