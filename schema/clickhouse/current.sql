@@ -126,7 +126,7 @@ CREATE MATERIALIZED VIEW samples_1h_view TO samples_1h
     `min` Float64,
     `max` Float64,
     `sum` Float64,
-    `count` UInt32,
+    `count` UInt64,
     `last` Tuple(
         DateTime64(3, 'UTC'),
         Float64)
@@ -136,12 +136,12 @@ AS SELECT
     metric,
     node,
     labelset,
-    bucket_ts AS ts,
-    bucket_min AS min,
-    bucket_max AS max,
-    bucket_sum AS sum,
-    bucket_length AS count,
-    (bucket_last_ts, bucket_last) AS last
+    toStartOfHour(bucket_ts[1]) AS ts,
+    arrayMin(bucket_values) AS min,
+    arrayMax(bucket_values) AS max,
+    arraySum(bucket_values) AS sum,
+    length(bucket_values) AS count,
+    (bucket_ts[-1], bucket_values[-1]) AS last
 FROM
 (
     SELECT
@@ -149,28 +149,14 @@ FROM
         metric,
         node,
         labelset,
-        g.ts AS times,
-        g.value AS `values`,
-        arrayMap(t -> toStartOfHour(t), times) AS buckets,
-        arrayFilter((i, change) -> ((change != 0) OR (i = 1)), arrayEnumerate(buckets), arrayDifference(arrayMap(b -> toUInt32(b), buckets))) AS starts,
-        arrayMap((this, next) -> toUInt32(next - this), starts, arrayPushBack(arrayPopFront(starts), toUInt32(length(buckets) + 1))) AS lengths,
-        arrayZip(starts, lengths) AS ranges,
-        arrayMap(i -> (buckets[i]), starts) AS bucket_tss,
-        arrayReduceInRanges('min', ranges, `values`) AS mins,
-        arrayReduceInRanges('max', ranges, `values`) AS maxs,
-        arrayReduceInRanges('sum', ranges, `values`) AS sums,
-        arrayMap((i, n) -> (times[(i + n) - 1]), starts, lengths) AS last_tss,
-        arrayMap((i, n) -> (`values`[(i + n) - 1]), starts, lengths) AS lasts
+        arrayDifference(arrayMap(t -> toUInt32(toStartOfHour(t)), g.ts)) AS steps,
+        arraySplit((t, step) -> (step != 0), g.ts, steps) AS split_ts,
+        arraySplit((v, step) -> (step != 0), g.value, steps) AS split_values
     FROM ingest_series AS g
 )
 ARRAY JOIN
-    bucket_tss AS bucket_ts,
-    mins AS bucket_min,
-    maxs AS bucket_max,
-    sums AS bucket_sum,
-    lengths AS bucket_length,
-    last_tss AS bucket_last_ts,
-    lasts AS bucket_last;
+    split_ts AS bucket_ts,
+    split_values AS bucket_values;
 
 CREATE TABLE samples_1m
 (
@@ -204,7 +190,7 @@ CREATE MATERIALIZED VIEW samples_1m_view TO samples_1m
     `min` Float64,
     `max` Float64,
     `sum` Float64,
-    `count` UInt32,
+    `count` UInt64,
     `last` Tuple(
         DateTime64(3, 'UTC'),
         Float64)
@@ -214,12 +200,12 @@ AS SELECT
     metric,
     node,
     labelset,
-    bucket_ts AS ts,
-    bucket_min AS min,
-    bucket_max AS max,
-    bucket_sum AS sum,
-    bucket_length AS count,
-    (bucket_last_ts, bucket_last) AS last
+    toStartOfMinute(bucket_ts[1]) AS ts,
+    arrayMin(bucket_values) AS min,
+    arrayMax(bucket_values) AS max,
+    arraySum(bucket_values) AS sum,
+    length(bucket_values) AS count,
+    (bucket_ts[-1], bucket_values[-1]) AS last
 FROM
 (
     SELECT
@@ -227,28 +213,14 @@ FROM
         metric,
         node,
         labelset,
-        g.ts AS times,
-        g.value AS `values`,
-        arrayMap(t -> toStartOfMinute(t), times) AS buckets,
-        arrayFilter((i, change) -> ((change != 0) OR (i = 1)), arrayEnumerate(buckets), arrayDifference(arrayMap(b -> toUInt32(b), buckets))) AS starts,
-        arrayMap((this, next) -> toUInt32(next - this), starts, arrayPushBack(arrayPopFront(starts), toUInt32(length(buckets) + 1))) AS lengths,
-        arrayZip(starts, lengths) AS ranges,
-        arrayMap(i -> (buckets[i]), starts) AS bucket_tss,
-        arrayReduceInRanges('min', ranges, `values`) AS mins,
-        arrayReduceInRanges('max', ranges, `values`) AS maxs,
-        arrayReduceInRanges('sum', ranges, `values`) AS sums,
-        arrayMap((i, n) -> (times[(i + n) - 1]), starts, lengths) AS last_tss,
-        arrayMap((i, n) -> (`values`[(i + n) - 1]), starts, lengths) AS lasts
+        arrayDifference(arrayMap(t -> toUInt32(toStartOfMinute(t)), g.ts)) AS steps,
+        arraySplit((t, step) -> (step != 0), g.ts, steps) AS split_ts,
+        arraySplit((v, step) -> (step != 0), g.value, steps) AS split_values
     FROM ingest_series AS g
 )
 ARRAY JOIN
-    bucket_tss AS bucket_ts,
-    mins AS bucket_min,
-    maxs AS bucket_max,
-    sums AS bucket_sum,
-    lengths AS bucket_length,
-    last_tss AS bucket_last_ts,
-    lasts AS bucket_last;
+    split_ts AS bucket_ts,
+    split_values AS bucket_values;
 
 CREATE MATERIALIZED VIEW samples_view TO samples
 (

@@ -45,7 +45,8 @@ def test_nothing_is_watched_when_nobody_looks(site: Site, ours: Tenant) -> None:
         site.client(ours.session, accept="text/event-stream") as browser,
         browser.stream("GET", "/nodes/stream") as answer,
     ):
-        next(_messages(answer))
+        messages = _messages(answer)  # kept: a generator that is let go closes the answer
+        next(messages)
         watch = site.app.state.watches.of(ours.account_id)
         assert watch.is_followed
     deadline_s = time.monotonic() + 5
