@@ -56,10 +56,12 @@ def _snapshot(node: int, ts_s: float, number: int) -> str:
 
 
 def enrol(platform: Platform) -> None:
-    """Make the fleet known first: a first contact is a registration, not a ping."""
+    """Make all nodes known first: a first contact is a registration, and the load is to be a steady one."""
     for first in range(0, NODES, 1_000):
         snapshots = [{"node": f"ping-{first + n}", "metrics": {"fleet.size": NODES}} for n in range(1_000)]
         platform.client.post("/api/v1/snapshots", json=snapshots).raise_for_status()
+    stream = {"Content-Type": "application/x-ndjson"}
+    platform.client.post("/api/v1/snapshots", content=_body(0), headers=stream).raise_for_status()
     time.sleep(ENROL_S)
 
 
