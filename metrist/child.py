@@ -102,6 +102,8 @@ class Child(asyncio.SubprocessProtocol):
     def _finish(self) -> None:
         assert self._transport is not None
         code = self._transport.get_returncode()
+        if self._partial.strip():  # it died in the middle of a line
+            self._hear(self._partial[:LINE_MAX_BYTES])
         self._transport.close()
         self._log.close()
         if not self.exited.done():

@@ -63,11 +63,12 @@ def run(test: Callable[[Supervisor], Awaitable[None]], tmp_path: Path) -> None:
     asyncio.run(body())
 
 
+@pytest.mark.parametrize("end", ["\n", ""], ids=["a whole line", "cut off in a line"])
 def test_a_killed_child_is_started_again_and_the_reason_is_told(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+    end: str, tmp_path: Path, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:
     async def test(supervisor: Supervisor) -> None:
-        await supervisor.start(piece("a", "print('last words', flush=True)\n" + SLEEPS))
+        await supervisor.start(piece("a", f"print('last words', end={end!r}, flush=True)\n" + SLEEPS))
         log = tmp_path / "logs" / "a.log"
         await until(lambda: log.exists() and b"last words" in log.read_bytes())
         before = pid_of(tmp_path, "a")
