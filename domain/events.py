@@ -1,7 +1,8 @@
 """Events of the control plane, and how each folds into the one row of its stream.
 
 A stream is the history of one thing and folds to one row of one state table:
-`user/<uuid>`, `account/<uuid>`, `membership/<account>/<user>`, `key/<public id>`, `node/<uuid>`.
+`user/<uuid>`, `identity/<provider>/<SHA-256 of the provider's id>`, `account/<uuid>`, `membership/<account>/<user>`,
+`invitation/<public id>`, `key/<public id>`, `node/<uuid>`.
 Row values are what the table's columns hold in Python (UUID, aware UTC datetime, dict); payloads are plain JSON.
 Shipped folds are frozen like migrations: the log of years ago goes through them again in `metrist rebuild`.
 """
@@ -77,11 +78,38 @@ def key_of(stream: str) -> list[str]:
 
 
 def _user_created(row: Row | None, event: Event) -> Row:
-    return {"id": UUID(key_of(event.stream)[0]), "email": event.payload["email"], "created_at": event.at}
+    payload = event.payload
+    who = {"email": payload["email"], "name": payload.get("name")}
+    return {"id": UUID(key_of(event.stream)[0]), **who, "created_at": event.at}
+
+
+def _user_changed(row: Row | None, event: Event) -> Row:
+    return {**_known(row, event), "email": event.payload["email"], "name": event.payload["name"]}
+
+
+def _identity_linked(row: Row | None, event: Event) -> Row:
+    provider, subject_sha256 = key_of(event.stream)
+    return {
+        "provider": provider,
+        "subject_sha256": subject_sha256,
+        "user_id": UUID(event.payload["user_id"]),
+        "login": event.payload["login"],
+        "linked_at": event.at,
+    }
+
+
+def _identity_renamed(row: Row | None, event: Event) -> Row:
+    return {**_known(row, event), "login": event.payload["login"]}
 
 
 def _account_created(row: Row | None, event: Event) -> Row:
-    return {"id": UUID(key_of(event.stream)[0]), "name": event.payload["name"], "created_at": event.at}
+    payload = event.payload
+    own = {"name": payload["name"], "deregister_after_s": payload.get("deregister_after_s")}
+    return {"id": UUID(key_of(event.stream)[0]), **own, "created_at": event.at}
+
+
+def _account_configured(row: Row | None, event: Event) -> Row:
+    return {**_known(row, event), "deregister_after_s": event.payload["deregister_after_s"]}
 
 
 def _account_renamed(row: Row | None, event: Event) -> Row:
@@ -92,6 +120,20 @@ def _membership_granted(row: Row | None, event: Event) -> Row:
     account, user = key_of(event.stream)
     granted_at = row["granted_at"] if row else event.at
     return {"account_id": UUID(account), "user_id": UUID(user), "role": event.payload["role"], "granted_at": granted_at}
+
+
+def _invitation_created(row: Row | None, event: Event) -> Row:
+    payload = event.payload
+    return {
+        "id": key_of(event.stream)[0],
+        "account_id": UUID(payload["account_id"]),
+        "role": payload["role"],
+        "note": payload["note"],
+        "secret_hash": bytes.fromhex(payload["secret_sha256"]),
+        "invited_by": UUID(payload["invited_by"]),
+        "created_at": event.at,
+        "expires_at": datetime.fromisoformat(payload["expires_at"]),
+    }
 
 
 def _key_created(row: Row | None, event: Event) -> Row:
@@ -123,6 +165,9 @@ def _node_registered(row: Row | None, event: Event) -> Row:
         "instance_since": event.at if payload["instance_id"] else None,
         "labels": payload["labels"],
         "agent": payload["agent"],
+        "is_ephemeral": payload.get("is_ephemeral", False),
+        "away_since": None,
+        "away_until": None,
     }
 
 
@@ -141,6 +186,18 @@ def _node_described(row: Row | None, event: Event) -> Row:
     return {**_known(row, event), "labels": event.payload["labels"], "agent": event.payload["agent"]}
 
 
+def _node_away(row: Row | None, event: Event) -> Row:
+    return {
+        **_known(row, event),
+        "away_since": event.at,
+        "away_until": datetime.fromisoformat(event.payload["until"]),
+    }
+
+
+def _node_ephemeral(row: Row | None, event: Event) -> Row:
+    return {**_known(row, event), "is_ephemeral": event.payload["is_ephemeral"]}
+
+
 def _ended(row: Row | None, event: Event) -> None:
     return None
 
@@ -153,10 +210,19 @@ def _known(row: Row | None, event: Event) -> Row:
 
 FOLDS: dict[str, Fold] = {
     "user_created": _user_created,
+    "user_changed": _user_changed,
+    "identity_linked": _identity_linked,
+    "identity_renamed": _identity_renamed,
+    "identity_unlinked": _ended,
     "account_created": _account_created,
     "account_renamed": _account_renamed,
+    "account_configured": _account_configured,
+    "account_deleted": _ended,
     "membership_granted": _membership_granted,
     "membership_revoked": _ended,
+    "invitation_created": _invitation_created,
+    "invitation_accepted": _ended,
+    "invitation_revoked": _ended,
     "key_created": _key_created,
     "key_revoked": _key_revoked,
     "node_registered": _node_registered,
@@ -166,4 +232,7 @@ FOLDS: dict[str, Fold] = {
     "node_deregistered": _node_moved(NodeState.DEREGISTERED),
     "node_instance_changed": _node_instance_changed,
     "node_described": _node_described,
+    "node_away": _node_away,
+    "node_ephemeral": _node_ephemeral,
+    "node_removed": _ended,
 }

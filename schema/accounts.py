@@ -1,7 +1,7 @@
 """Accounts: who owns nodes."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import uuid4
 
@@ -25,12 +25,13 @@ FIRST_ACCOUNT = "home"
 
 @dataclass(frozen=True, slots=True)
 class AccountRow:
-    """One account as it is now."""
+    """One account as it is now; deregister_after_s is None where it goes by the platform's settings."""
 
     id: AccountId
     name: str
     created_at: datetime
     version: int
+    deregister_after_s: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +121,7 @@ def _rename(conn: Connection, account_id: AccountId, name: str, now: datetime, a
         return account
     renamed = NewEvent("account_renamed", {"name": name}, actor)
     version = events.append(conn, f"account/{account_id}", account.version, [renamed], now)
-    return AccountRow(account_id, name, account.created_at, version)
+    return replace(account, name=name, version=version)
 
 
 def _ensure_first(conn: Connection, now: datetime) -> First | None:

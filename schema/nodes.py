@@ -27,6 +27,8 @@ class NodeRow:
     state_since  when that state began, by our clock
     instance_id  the installation behind the name, and since when; None when its agent tells none
     agent        what the agent said of itself: version, os …
+    is_ephemeral it comes and goes: deregistered without a word as soon as it is offline
+    away_since   when it last said goodbye, and by when it meant to be back
     """
 
     id: NodeId
@@ -40,6 +42,9 @@ class NodeRow:
     labels: Mapping[str, str]
     agent: Mapping[str, Any]
     version: int
+    is_ephemeral: bool = False
+    away_since: datetime | None = None
+    away_until: datetime | None = None
 
 
 def register(

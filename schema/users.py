@@ -16,12 +16,13 @@ from schema.control.tables import users
 
 @dataclass(frozen=True, slots=True)
 class UserRow:
-    """One person; email is None where the provider of the sign-in tells none."""
+    """One person; email is None where the provider of the sign-in tells none, name where nobody told one."""
 
     id: UserId
     email: str | None
     created_at: datetime
     version: int
+    name: str | None = None
 
 
 def find_by_email(engine: Engine, email: str) -> UserRow | None:

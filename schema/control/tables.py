@@ -2,7 +2,7 @@
 
 State tables (STATES) are folded from `events` in the transaction that appends them, hold the stream's `version`, and
 can be made again with `metrist rebuild`. Sign-in links, sessions and last uses are not events: losing them costs a
-new sign-in. Tokens and keys are here only as SHA-256.
+new sign-in. Tokens and keys are here only as SHA-256; `server_secrets` holds what the server itself signs with.
 """
 
 from datetime import UTC, datetime
@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Boolean,
     Column,
     DateTime,
     Dialect,
@@ -23,6 +24,7 @@ from sqlalchemy import (
     Table,
     UniqueConstraint,
     Uuid,
+    false,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.types import TypeDecorator
@@ -108,6 +110,18 @@ users = Table(
     Column("email", String(254), unique=True),
     _time("created_at"),
     _version(),
+    Column("name", String(100)),
+)
+
+identities = Table(
+    "identities",
+    metadata,
+    Column("provider", String(32), primary_key=True),
+    Column("subject_sha256", String(64), primary_key=True),  # of the provider's id of a person; logins change
+    _user(index=True),
+    Column("login", String(100), nullable=False),
+    _time("linked_at"),
+    _version(),
 )
 
 accounts = Table(
@@ -117,6 +131,7 @@ accounts = Table(
     Column("name", String(100), nullable=False),
     _time("created_at"),
     _version(),
+    Column("deregister_after_s", Integer()),  # empty: as the platform's settings say
 )
 
 memberships = Table(
@@ -126,6 +141,20 @@ memberships = Table(
     _user(primary_key=True, index=True),
     Column("role", String(16), nullable=False),
     _time("granted_at"),
+    _version(),
+)
+
+invitations = Table(
+    "invitations",
+    metadata,
+    Column("id", String(16), primary_key=True),
+    _account(index=True),
+    Column("role", String(16), nullable=False),
+    Column("note", String(100), nullable=False),
+    Column("secret_hash", LargeBinary(32), nullable=False),
+    Column("invited_by", Uuid(), nullable=False),
+    _time("created_at"),
+    _time("expires_at"),
     _version(),
 )
 
@@ -156,6 +185,9 @@ nodes = Table(
     Column("labels", JsonValue, nullable=False),
     Column("agent", JsonValue, nullable=False),
     _version(),
+    Column("is_ephemeral", Boolean(), nullable=False, server_default=false()),
+    _time("away_since", nullable=True),  # it said goodbye then, and means to be back by …
+    _time("away_until", nullable=True),
     UniqueConstraint("account_id", "name"),
 )
 
@@ -187,12 +219,33 @@ sessions = Table(
     Column("idle_until", UtcTime(), nullable=False, index=True),
     Column("idle_s", Integer(), nullable=False),
     Column("expires_at", UtcTime(), nullable=False, index=True),
+    Column("browser", String(200)),
+)
+
+server_secrets = Table(
+    "server_secrets",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("value", LargeBinary(), nullable=False),
+    _time("created_at"),
+)
+
+erasures = Table(
+    "erasures",
+    metadata,
+    Column("account_id", Uuid(), primary_key=True),  # of an account that is no more, or has lost a node
+    Column("node", _text(128), primary_key=True),  # empty: all of the account
+    _time("asked_at"),
+    _time("due_at"),
+    Column("attempts", Integer(), nullable=False),
 )
 
 STATES: dict[str, Table] = {
     "user": users,
+    "identity": identities,
     "account": accounts,
     "membership": memberships,
+    "invitation": invitations,
     "key": api_keys,
     "node": nodes,
 }

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.events import FOLDS, Event, Json, Row, fold, fold_all
+from domain.events import FOLDS, Event, Json, Row, _ended, fold, fold_all
 from domain.nodes import INSTANCE_REST, NodeState, is_new_instance, may_move
 
 ACCOUNT, USER = UUID(int=1), UUID(int=2)
@@ -16,10 +16,36 @@ TWIN = {"instance_id": "b", "before": "a"}
 DESCRIBED = {"labels": {"role": "db"}, "agent": {"version": "1.2"}}
 MOVED = {"from": "online", "cause": "silence", "agent_clock": None}
 REGISTERED = {"account_id": str(ACCOUNT), "name": "web-1", "instance_id": "a", "labels": {}, "agent": {}}
+INVITED = {
+    "account_id": str(ACCOUNT),
+    "role": "viewer",
+    "note": "",
+    "secret_sha256": "00" * 32,
+    "invited_by": str(USER),
+    "expires_at": "2026-01-08T12:00:00+00:00",
+}
 
 HISTORIES: dict[str, tuple[tuple[str, Json], list[tuple[str, Json]]]] = {
-    f"user/{USER}": (("user_created", {"email": "a@example.org"}), []),
-    f"account/{ACCOUNT}": (("account_created", {"name": "home"}), [("account_renamed", {"name": "work"})]),
+    f"user/{USER}": (
+        ("user_created", {"email": "a@example.org"}),
+        [("user_changed", {"email": None, "name": "Ada"})],
+    ),
+    f"identity/github/{'0f' * 32}": (
+        ("identity_linked", {"user_id": str(USER), "login": "ada"}),
+        [("identity_renamed", {"login": "lovelace"}), ("identity_unlinked", {})],
+    ),
+    f"account/{ACCOUNT}": (
+        ("account_created", {"name": "home"}),
+        [
+            ("account_renamed", {"name": "work"}),
+            ("account_configured", {"deregister_after_s": 600}),
+            ("account_deleted", {}),
+        ],
+    ),
+    "invitation/0011223344556677": (
+        ("invitation_created", INVITED),
+        [("invitation_accepted", {}), ("invitation_revoked", {})],
+    ),
     f"membership/{ACCOUNT}/{USER}": (
         ("membership_granted", {"role": "owner"}),
         [("membership_granted", {"role": "viewer"}), ("membership_revoked", {"role": "viewer"})],
@@ -34,19 +60,23 @@ HISTORIES: dict[str, tuple[tuple[str, Json], list[tuple[str, Json]]]] = {
             *((f"node_{state}", MOVED) for state in NodeState),
             ("node_instance_changed", TWIN),
             ("node_described", DESCRIBED),
+            ("node_away", {"until": "2026-01-01T12:30:00+00:00"}),
+            ("node_ephemeral", {"is_ephemeral": True}),
+            ("node_removed", {}),
         ],
     ),
 }
 """Stream → its first event and those that may follow, by type and payload."""
+ENDS = {kind for kind, fold_one in FOLDS.items() if fold_one is _ended}
+"""After these only the first event may follow: who was let go may be let in again."""
 
 
 @st.composite
 def histories(draw: st.DrawFn) -> list[Event]:
     stream = draw(st.sampled_from(sorted(HISTORIES)))
     first, later = HISTORIES[stream]
-    facts = [first, *(draw(st.lists(st.sampled_from(later), max_size=12)) if later else [])]
-    if stream.startswith("membership/"):
-        facts = [*facts, first]  # who was revoked may be granted again
+    drawn = draw(st.lists(st.sampled_from(later), max_size=12))
+    facts = [first, *(fact for one in drawn for fact in ([one, first] if one[0] in ENDS else [one]))]
     return [event(stream, version, *fact) for version, fact in enumerate(facts, start=1)]
 
 
@@ -95,6 +125,9 @@ def test_a_node_as_its_events_tell_it() -> None:
         "instance_since": NOON + timedelta(minutes=3),
         "labels": {"role": "db"},
         "agent": {"version": "1.2"},
+        "is_ephemeral": False,
+        "away_since": None,
+        "away_until": None,
         "version": 4,
     }
 
