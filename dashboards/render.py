@@ -10,6 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from dashboards import static
 from dashboards.format import number
+from domain.permissions import Permission, may
 from schema.sessions import Viewer
 
 
@@ -41,6 +42,8 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.globals["may"] = may
+    environment.globals["Permission"] = Permission
     environment.globals["asset"] = static.url_for
     environment.globals["plotly_sheets"] = static.plotly_sheets
     environment.filters["number"] = number
