@@ -59,6 +59,21 @@ def test_known_good_bodies_keep_their_bytes() -> None:
     assert admitted.accepted == 4
 
 
+def test_names_that_hold_colons_keep_their_bytes_too() -> None:
+    admission = Admission()
+    line = json.dumps(snapshot(node="rack:1", metrics={"job:rate": 1, 'x{a="b:c"}': 2}), separators=(",", ":"))
+    admit(line, admission=admission)
+    assert admit(f"{line}\n{line}", admission=admission).snapshots == f"[{line},{line}]".encode()
+
+
+@pytest.mark.parametrize("twin", ['"job:rate":1,"job:rate":2', '"cpu.user":1,"cpu.user":2'])
+def test_a_sample_named_twice_never_passes_as_it_came(twin: str) -> None:
+    admission = Admission()
+    for _ in range(2):
+        admitted = admit(f'{{"node":"web-1","ts":{NOW_S},"metrics":{{{twin}}}}}', admission=admission)
+        assert admitted.snapshots.count(b'":') == 3 + admitted.accepted == 4
+
+
 def test_a_sample_named_twice_is_counted_once() -> None:
     admission = Admission()
     admit(json.dumps(snapshot(metrics={"x": 1})), admission=admission)
