@@ -1,19 +1,22 @@
 """A real Redis for tests: the Valkey that `metrist up` brings along, as a process that can be killed and restarted."""
 
+import asyncio
 import shutil
 import signal
 import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 from uuid import uuid4
 
 import pytest
 import redis
+import redis.asyncio
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
@@ -21,7 +24,9 @@ from redis.retry import Retry
 from metrist.embedded import Store
 from metrist.valkey import binary, write_config
 
+T = TypeVar("T")
 START_WITHIN_S = 10
+COMES_WITHIN_S = 10
 
 
 @dataclass
@@ -58,6 +63,34 @@ class Valkey:
         """As the kernel does it when memory is short."""
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
+
+
+class Calls:
+    """Calls that an API process makes, one after another, and a synchronous client to see what they left behind."""
+
+    def __init__(self, valkey: Valkey, client: redis.Redis) -> None:
+        self.url = valkey.url
+        self.sync = client
+
+    def run(self, work: Callable[[redis.asyncio.Redis], Awaitable[T]]) -> T:
+        async def with_client() -> T:
+            async with redis.asyncio.Redis.from_url(self.url) as client:
+                return await work(client)
+
+        return asyncio.run(with_client())
+
+
+def until(is_so: Callable[[], object]) -> None:
+    """Wait for it; Redis may be away meanwhile."""
+    give_up_s = time.monotonic() + COMES_WITHIN_S
+    while time.monotonic() < give_up_s:
+        try:
+            if is_so():
+                return
+        except (RedisError, OSError):
+            pass
+        time.sleep(0.05)
+    pytest.fail("it did not come about")
 
 
 @contextmanager

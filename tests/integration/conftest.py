@@ -18,9 +18,10 @@ from sqlalchemy import Engine, make_url, text
 from schema.control import migrate
 from schema.control.engine import open_control
 from tests.clickhouse_server import clickhouse_database, clickhouse_server
+from tests.fleet import fleet
 from tests.valkey_server import own_valkey, redis_sync, valkey, valkey_server
 
-__all__ = ["clickhouse_database", "clickhouse_server", "own_valkey", "redis_sync", "valkey", "valkey_server"]
+__all__ = ["clickhouse_database", "clickhouse_server", "fleet", "own_valkey", "redis_sync", "valkey", "valkey_server"]
 
 
 @pytest.fixture(scope="session")

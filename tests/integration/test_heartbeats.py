@@ -1,8 +1,6 @@
 """Contacts in Redis: what a ping and a snapshot leave there, on a real server."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
 from uuid import UUID, uuid4
 
 import pytest
@@ -14,28 +12,16 @@ from domain.ids import AccountId
 from domain.liveness import Hearing
 from schema import hearing, heartbeats, keys
 from schema.heartbeats import Beat, Contact, Expected, Judged
-from tests.valkey_server import Valkey
+from tests.valkey_server import Calls, Valkey
 
-T = TypeVar("T")
 HOME = AccountId(UUID(int=1))
 NOW = 1_800_000_000_000
 ASKED = Expected(10_000, 3)
 RISING = 60_000, 120_000, 180_000
 
 
-class Redis:
+class Contacts(Calls):
     """The calls of schema.heartbeats and schema.hearing, as an API process makes them, and what they leave behind."""
-
-    def __init__(self, valkey: Valkey, client: redis.Redis) -> None:
-        self.url = valkey.url
-        self.sync = client
-
-    def run(self, work: Callable[[redis.asyncio.Redis], Awaitable[T]]) -> T:
-        async def with_client() -> T:
-            async with redis.asyncio.Redis.from_url(self.url) as client:
-                return await work(client)
-
-        return asyncio.run(with_client())
 
     def beat(self, now_ms: int, node: str = "web-1", *, instance: str = "", sent_ms: int | None = None) -> Beat:
         return self.run(
@@ -61,17 +47,17 @@ class Redis:
 
 
 @pytest.fixture
-def store(valkey: Valkey, redis_sync: redis.Redis) -> Redis:
-    return Redis(valkey, redis_sync)
+def store(valkey: Valkey, redis_sync: redis.Redis) -> Contacts:
+    return Contacts(valkey, redis_sync)
 
 
-def test_a_first_ping_is_new_and_due_at_once(store: Redis) -> None:
+def test_a_first_ping_is_new_and_due_at_once(store: Contacts) -> None:
     assert store.beat(NOW) == Beat(is_new=True, clash_ms=0, commands=[], settled=[])
     assert store.contact() == Contact(last=NOW, interval=10_000, pinged=True)
     assert store.due() == NOW
 
 
-def test_a_ping_of_a_node_that_is_online_puts_its_deadline_off(store: Redis) -> None:
+def test_a_ping_of_a_node_that_is_online_puts_its_deadline_off(store: Contacts) -> None:
     store.beat(NOW)
     store.settle("web-1", NOW, NOW + 30_000)
     assert not store.beat(NOW + 8_000).is_new
@@ -79,14 +65,14 @@ def test_a_ping_of_a_node_that_is_online_puts_its_deadline_off(store: Redis) -> 
 
 
 @pytest.mark.parametrize("state", ["late", "offline", "deregistered"])
-def test_a_ping_of_a_silent_node_is_due_at_once(store: Redis, state: str) -> None:
+def test_a_ping_of_a_silent_node_is_due_at_once(store: Contacts, state: str) -> None:
     store.beat(NOW)
     store.settle("web-1", NOW, NOW + 30_000, state)
     store.beat(NOW + 8_000)
     assert store.due() == NOW + 8_000
 
 
-def test_snapshots_touch_all_their_nodes(store: Redis) -> None:
+def test_snapshots_touch_all_their_nodes(store: Contacts) -> None:
     store.beat(NOW, "web-1")
     store.settle("web-1", NOW, NOW + 30_000)
     assert store.touch(NOW + 1_000, "web-1", "web-2", "web-3") == ["web-2", "web-3"]
@@ -95,7 +81,7 @@ def test_snapshots_touch_all_their_nodes(store: Redis) -> None:
     assert not store.contact("web-2").pinged
 
 
-def test_who_only_sends_snapshots_is_expected_at_its_own_cadence(store: Redis) -> None:
+def test_who_only_sends_snapshots_is_expected_at_its_own_cadence(store: Contacts) -> None:
     store.touch(NOW, "web-1")
     assert store.contact().interval == 10_000
     for after in RISING:
@@ -107,7 +93,7 @@ def test_who_only_sends_snapshots_is_expected_at_its_own_cadence(store: Redis) -
     assert store.contact().interval == 300_000, "a day of silence is no cadence"
 
 
-def test_a_ping_sets_the_cadence_for_good(store: Redis) -> None:
+def test_a_ping_sets_the_cadence_for_good(store: Contacts) -> None:
     store.touch(NOW, "web-1")
     store.touch(NOW + 60_000, "web-1")
     store.beat(NOW + 61_000)
@@ -116,18 +102,18 @@ def test_a_ping_sets_the_cadence_for_good(store: Redis) -> None:
 
 
 @pytest.mark.parametrize(("sent_ms", "skew"), [(NOW + 90_000, 90_000), (NOW - 5, -5), (NOW, 0), (None, None)])
-def test_the_agents_clock_is_compared_with_ours(store: Redis, sent_ms: int | None, skew: int | None) -> None:
+def test_the_agents_clock_is_compared_with_ours(store: Contacts, sent_ms: int | None, skew: int | None) -> None:
     store.beat(NOW, sent_ms=sent_ms)
     assert (store.contact().skew, store.contact().last) == (skew, NOW)
 
 
-def test_the_skew_stays_when_a_ping_tells_no_time(store: Redis) -> None:
+def test_the_skew_stays_when_a_ping_tells_no_time(store: Contacts) -> None:
     store.beat(NOW, sent_ms=NOW + 7)
     store.beat(NOW + 10_000)
     assert store.contact().skew == 7
 
 
-def test_a_new_installation_is_no_clash(store: Redis) -> None:
+def test_a_new_installation_is_no_clash(store: Contacts) -> None:
     store.beat(NOW, instance="i1")
     assert store.beat(NOW + 10_000, instance="i2").clash_ms == 0
     assert store.beat(NOW + 20_000, instance="i2").clash_ms == 0
@@ -135,7 +121,7 @@ def test_a_new_installation_is_no_clash(store: Redis) -> None:
     assert (contact.instance, contact.other, contact.other_last) == ("i2", "i1", NOW)
 
 
-def test_two_instances_taking_turns_are_a_clash(store: Redis) -> None:
+def test_two_instances_taking_turns_are_a_clash(store: Contacts) -> None:
     store.beat(NOW, instance="i1")
     store.beat(NOW + 10_000, instance="i2")
     assert store.beat(NOW + 20_000, instance="i1").clash_ms == NOW + 20_000
@@ -143,20 +129,20 @@ def test_two_instances_taking_turns_are_a_clash(store: Redis) -> None:
     assert store.beat(NOW + 40_000, instance="i2").clash_ms == NOW + 30_000
 
 
-def test_a_machine_that_is_put_back_much_later_is_no_clash(store: Redis) -> None:
+def test_a_machine_that_is_put_back_much_later_is_no_clash(store: Contacts) -> None:
     store.beat(NOW, instance="i1")
     store.beat(NOW + 10_000, instance="i2")
     assert store.beat(NOW + 200_000, instance="i1").clash_ms == 0
 
 
-def test_a_contact_without_an_instance_says_nothing(store: Redis) -> None:
+def test_a_contact_without_an_instance_says_nothing(store: Contacts) -> None:
     store.beat(NOW, instance="i1")
     store.touch(NOW + 1_000, "web-1")
     assert store.beat(NOW + 10_000, instance="i1").clash_ms == 0
     assert store.contact().other == ""
 
 
-def test_scripts_are_sent_again_when_redis_has_forgotten_them(store: Redis) -> None:
+def test_scripts_are_sent_again_when_redis_has_forgotten_them(store: Contacts) -> None:
     store.beat(NOW)
     store.sync.script_flush()
     store.beat(NOW + 1)
@@ -167,7 +153,7 @@ def test_scripts_are_sent_again_when_redis_has_forgotten_them(store: Redis) -> N
     assert (store.contact().last, store.contact().state) == (NOW + 2, "online")
 
 
-def test_due_nodes_come_the_longest_overdue_first(store: Redis) -> None:
+def test_due_nodes_come_the_longest_overdue_first(store: Contacts) -> None:
     stranger = AccountId(uuid4())
     for after, name in enumerate(["c", "a", "b", "d"]):
         store.beat(NOW + after, name)
@@ -176,18 +162,18 @@ def test_due_nodes_come_the_longest_overdue_first(store: Redis) -> None:
     assert heartbeats.due(store.sync, [], NOW + 9, 2) == {}
 
 
-def test_a_contact_since_the_judgement_is_kept(store: Redis) -> None:
+def test_a_contact_since_the_judgement_is_kept(store: Contacts) -> None:
     store.beat(NOW)
     assert store.settle("web-1", NOW - 1, None, "deregistered") == 1
     assert (store.contact().last, store.contact().state, store.due()) == (NOW, "deregistered", NOW)
 
 
-def test_a_record_lost_since_the_judgement_is_not_made_up(store: Redis) -> None:
+def test_a_record_lost_since_the_judgement_is_not_made_up(store: Contacts) -> None:
     assert store.settle("web-1", NOW, NOW + 30_000) == 0
     assert heartbeats.read_contacts_sync(store.sync, HOME, ["web-1"]) == {}
 
 
-def test_names_of_any_script_are_kept_apart(store: Redis) -> None:
+def test_names_of_any_script_are_kept_apart(store: Contacts) -> None:
     for name in ("a:b", "a/b", "{b}", "ü"):
         store.beat(NOW, name)
         assert store.contact(name).last == NOW
@@ -204,14 +190,14 @@ def test_redis_away_is_one_error() -> None:
         asyncio.run(ping())
 
 
-def test_signs_without_a_break_are_no_outage(store: Redis) -> None:
+def test_signs_without_a_break_are_no_outage(store: Contacts) -> None:
     assert store.sign(NOW, is_first=True) == NOW
     for after in (2_000, 4_500, 9_400):
         assert store.sign(NOW + after) == NOW
     assert hearing.read(store.sync) == Hearing(NOW + 9_400, NOW, [])
 
 
-def test_a_gap_is_an_outage(store: Redis) -> None:
+def test_a_gap_is_an_outage(store: Contacts) -> None:
     store.sign(NOW, is_first=True)
     assert store.sign(NOW + 5_001) == NOW + 5_001
     store.sign(NOW + 7_000)
@@ -220,7 +206,7 @@ def test_a_gap_is_an_outage(store: Redis) -> None:
     assert hearing.read(store.sync) == Hearing(NOW + 99_000, NOW + 99_000, outages)
 
 
-def test_a_start_begins_hearing_anew(store: Redis) -> None:
+def test_a_start_begins_hearing_anew(store: Contacts) -> None:
     store.sign(NOW, is_first=True)
     assert store.sign(NOW + 1_000, is_first=True) == NOW + 1_000, "agents reconnect, though we were not away for long"
     assert hearing.read(store.sync) == Hearing(NOW + 1_000, NOW + 1_000, [])
@@ -228,14 +214,14 @@ def test_a_start_begins_hearing_anew(store: Redis) -> None:
     assert hearing.read(store.sync) == Hearing(NOW + 3_501, NOW + 3_501, [(NOW + 1_000, NOW + 3_501)])
 
 
-def test_a_clock_that_is_set_back_leaves_no_outage_to_come(store: Redis) -> None:
+def test_a_clock_that_is_set_back_leaves_no_outage_to_come(store: Contacts) -> None:
     store.sign(NOW, is_first=True)
     store.sign(NOW + 60_000)
     assert store.sign(NOW - 3_600_000) == NOW - 3_600_000
     assert hearing.read(store.sync) == Hearing(NOW - 3_600_000, NOW - 3_600_000, [])
 
 
-def test_old_outages_are_forgotten(store: Redis) -> None:
+def test_old_outages_are_forgotten(store: Contacts) -> None:
     store.sign(NOW, is_first=True)
     store.sign(NOW + 60_000)
     store.sign(NOW + hearing.KEEP_MS + 60_000)
@@ -244,5 +230,5 @@ def test_old_outages_are_forgotten(store: Redis) -> None:
     assert known.outages == [(NOW + 60_000, NOW + hearing.KEEP_MS + 60_000)]
 
 
-def test_nobody_has_said_yet_that_we_hear(store: Redis) -> None:
+def test_nobody_has_said_yet_that_we_hear(store: Contacts) -> None:
     assert hearing.read(store.sync) is None

@@ -1,8 +1,7 @@
 """What we ask of nodes: issued, leased by pings, settled by reports; on a real Redis."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeVar
+from collections.abc import Sequence
 from uuid import UUID
 
 import pytest
@@ -13,27 +12,15 @@ from domain.commands import LEASE_MOST, LEASE_MS, Command, CommandId, CommandSta
 from domain.ids import AccountId
 from schema import commands, heartbeats, keys
 from schema.heartbeats import Beat, Expected, Finished
-from tests.valkey_server import Valkey
+from tests.valkey_server import Calls, Valkey
 
-T = TypeVar("T")
 HOME, STRANGER = AccountId(UUID(int=1)), AccountId(UUID(int=2))
 NOW = 1_800_000_000_000
 HOUR_MS = 3_600_000
 
 
-class Orders:
+class Orders(Calls):
     """The calls of schema.commands, as an API process makes them, for one node."""
-
-    def __init__(self, valkey: Valkey, client: redis.Redis) -> None:
-        self.url = valkey.url
-        self.sync = client
-
-    def run(self, work: Callable[[redis.asyncio.Redis], Awaitable[T]]) -> T:
-        async def with_client() -> T:
-            async with redis.asyncio.Redis.from_url(self.url) as client:
-                return await work(client)
-
-        return asyncio.run(with_client())
 
     def issue(self, kind: Kind = Kind.NOOP, now_ms: int = NOW, lasts_ms: int = HOUR_MS, **options: object) -> Command:
         command = order("web-1", kind, now_ms, lasts_ms, **options)  # type: ignore[arg-type]

@@ -11,12 +11,11 @@ from datetime import datetime
 
 import pytest
 import redis
-from redis.exceptions import RedisError
 from sqlalchemy import Engine
 
 from domain.settings import Settings
 from schema import keys
-from tests.valkey_server import Valkey
+from tests.valkey_server import Valkey, until
 from workers.queues import open_queues
 from workers.scheduler import LEASE_MS, Clock
 from workers.stores import Stores, open_stores
@@ -70,19 +69,6 @@ class Work:
         if self.error:
             raise self.error
         self.done += 1
-
-
-def until(is_so: Callable[[], object]) -> None:
-    """Wait for it; Redis may be away meanwhile."""
-    give_up_s = time.monotonic() + WITHIN_S
-    while time.monotonic() < give_up_s:
-        try:
-            if is_so():
-                return
-        except (RedisError, OSError):
-            pass
-        time.sleep(0.05)
-    pytest.fail("it did not come about")
 
 
 def test_the_second_clock_idles_until_the_first_has_stopped(

@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 import redis
-from redis.exceptions import RedisError
 from rq.job import JobStatus
 from rq.registry import FailedJobRegistry, StartedJobRegistry
 from sqlalchemy import Engine, func, select
@@ -22,7 +21,7 @@ from sqlalchemy import Engine, func, select
 from domain.settings import Settings
 from schema import accounts, keys, memberships, sessions
 from schema.control.tables import sign_in_links
-from tests.valkey_server import Valkey
+from tests.valkey_server import Valkey, until
 from workers import worker
 from workers.queues import JOB_TIMEOUT_S, enqueue, open_queues
 from workers.stores import Stores, open_stores
@@ -109,19 +108,6 @@ def start(sqlite_control: Engine, seen: Path) -> Iterator[Callable[[Valkey], Pro
     yield start
     for process in started:
         process.kill()
-
-
-def until(is_so: Callable[[], object]) -> None:
-    """Wait for it; Redis may be away meanwhile."""
-    give_up_s = time.monotonic() + WITHIN_S
-    while time.monotonic() < give_up_s:
-        try:
-            if is_so():
-                return
-        except (RedisError, OSError):
-            pass
-        time.sleep(0.05)
-    pytest.fail("it did not come about")
 
 
 def began(path: Path) -> int:
