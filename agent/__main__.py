@@ -19,6 +19,11 @@ def main(argv: Sequence[str] | None = None, program: str = "metrist agent") -> i
     return loop.run(settings)
 
 
+def alone() -> int:
+    """The command `metrist-agent`, where the agent is installed without the platform."""
+    return main(program="metrist-agent")
+
+
 class OneLine(logging.Formatter):
     """A record on one line, whatever a server or a device put into it."""
 

@@ -6,11 +6,20 @@ import re
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from urllib.parse import urlsplit
 
-VERSION = version("metrist")
+
+def _version() -> str:
+    """The platform's; where only the agent is installed, as a server hands it out (/download), its own."""
+    try:
+        return version("metrist")
+    except PackageNotFoundError:
+        return version("metrist-agent")
+
+
+VERSION = _version()
 NODE_NAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._:@/-]{0,126}[A-Za-z0-9_])?")
 LABEL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.]{0,63}")
 

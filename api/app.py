@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from api import health, ping, problems, series, snapshots
 from api.auth import KeyCache
 from api.snapshots import Ingest, Stored
-from dashboards import headers, pages, problem_types, signin, static
+from dashboards import download, headers, pages, problem_types, signin, static
 from dashboards import settings as settings_pages
 from domain.settings import Settings
 from domain.snapshots import Admission
@@ -38,7 +38,7 @@ def create_app(settings: Settings) -> FastAPI:
 
     app = FastAPI(title="Metrist", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url="/api/v1/openapi.json")
     app.state.settings = settings
-    for part in (snapshots, ping, series, health, pages, settings_pages, problem_types, signin, static):
+    for part in (snapshots, ping, series, health, pages, settings_pages, problem_types, signin, download, static):
         app.include_router(part.router)
     problems.install(app)
     headers.install(app)
