@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from domain.nodes import NodeState
 
 GRACE_PINGS = 2
-GRACE_LEAST_MS = 60_000
+GRACE_LEAST_S = 60
 CLOCK_SLACK_MS = 5_000
 """Another replica's clock may stamp a contact so far ahead of ours; one further ahead came before ours was set."""
 LIFE = (NodeState.ONLINE, NodeState.LATE, NodeState.OFFLINE, NodeState.DEREGISTERED)
@@ -57,13 +57,18 @@ class Verdict:
     due_ms: int | None
 
 
-def limits(interval_ms: int, late_after_pings: int, offline_after_pings: int, deregister_after_s: int) -> Limits:
+def limits(
+    interval_ms: int,
+    late_after_pings: int,
+    offline_after_pings: int,
+    deregister_after_s: int,
+    grace_least_s: int = GRACE_LEAST_S,
+) -> Limits:
     """The limits of a node that is expected every `interval_ms`; a limit below the one before is raised to it."""
     late = interval_ms * late_after_pings
     offline = max(late, interval_ms * offline_after_pings)
-    return Limits(
-        late, offline, max(offline, deregister_after_s * 1000), max(GRACE_PINGS * interval_ms, GRACE_LEAST_MS)
-    )
+    grace = max(GRACE_PINGS * interval_ms, grace_least_s * 1000)
+    return Limits(late, offline, max(offline, deregister_after_s * 1000), grace)
 
 
 def silence_ms(last_ms: int, now_ms: int, outages: Sequence[tuple[int, int]]) -> int:

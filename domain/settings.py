@@ -58,6 +58,9 @@ class Settings(BaseSettings):
     late_after_pings: int = Field(3, gt=0, description="Missed pings after which a node is late")
     offline_after_pings: int = Field(10, gt=0, description="Missed pings after which a node is offline")
     deregister_after_s: int = Field(14_400, gt=0, description="Silence after which a node is deregistered")
+    grace_s: int = Field(
+        60, gt=0, description="After a start nobody is demoted for so long, at least; agents reconnect meanwhile"
+    )
     ping_max_wait_s: int = Field(55, gt=0, description="Longest long poll of a ping")
 
     # sign-in

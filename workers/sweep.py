@@ -130,7 +130,11 @@ def _sweep_account(
 def _judge(node: NodeRow, contact: Contact | None, settings: Settings, heard: Hearing, now_ms: int) -> _Case:
     interval_ms = (contact.interval if contact else 0) or settings.ping_interval_s * 1000
     limits = liveness.limits(
-        interval_ms, settings.late_after_pings, settings.offline_after_pings, settings.deregister_after_s
+        interval_ms,
+        settings.late_after_pings,
+        settings.offline_after_pings,
+        settings.deregister_after_s,
+        settings.grace_s,
     )
     last_ms = liveness.credible_last_ms(contact.last if contact else None, node.state, now_ms, limits)
     silence_ms = liveness.silence_ms(last_ms, now_ms, heard.outages)

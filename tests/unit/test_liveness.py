@@ -187,6 +187,7 @@ def test_a_presumed_contact_moves_nobody(recorded: NodeState, now: int, some: Li
 
 def test_limits_that_are_set_upside_down_are_raised() -> None:
     assert limits(10_000, 10, 3, 1) == Limits(100_000, 100_000, 100_000, 60_000)
+    assert limits(1_000, 3, 10, 14_400, grace_least_s=5).grace_ms == 5_000
 
 
 @given(states, instants, instants, some_limits, instants, outages())
