@@ -12,10 +12,10 @@ from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
-from dashboards import pages
-from domain.errors import InvalidQuery, MetristError, NotFound, NotSignedIn, StoreUnavailable, WrongMethod
+from dashboards import pages, signin
+from domain.errors import InvalidQuery, MetristError, NoAccount, NotFound, NotSignedIn, StoreUnavailable, WrongMethod
 from schema.clickhouse_client import ClickHouseError
 
 log = structlog.get_logger()
@@ -37,7 +37,9 @@ def respond(request: Request, error: MetristError) -> Response:
     """The response of an error: a page for a browser's visit, a problem for programs."""
     if _wants_page(request):
         if isinstance(error, NotSignedIn):
-            return Response(status_code=303, headers={"Location": "/sign-in"})
+            return RedirectResponse(signin.way_in(request), 303)
+        if isinstance(error, NoAccount) and request.method == "GET":
+            return RedirectResponse("/accounts/new", 303)
         return pages.render_problem(request, error.status, error.title, error.detail)
     body: dict[str, Any] = {
         "type": f"{DOCS}{error.slug}",

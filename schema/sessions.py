@@ -1,29 +1,80 @@
-"""One-time sign-in links and the sessions they become; only SHA-256 of their tokens is stored."""
+"""One-time sign-in links and sessions; only SHA-256 of their tokens is stored."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, Engine, RowMapping, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, RowMapping, delete, exists, insert, select, update
 
 from domain import tokens
 from domain.accounts import Role
+from domain.errors import NotFound
 from domain.ids import AccountId, UserId
 from schema import events
 from schema.control.engine import reading
 from schema.control.tables import accounts, memberships, sessions, sign_in_links, users
 
 TOUCH_EVERY = timedelta(minutes=1)
+SEEN = (
+    *(sessions.c[name] for name in ("token_hash", "last_seen_at", "idle_s")),
+    *(users.c.id.label("user_id"), users.c.email, users.c.name),
+)
 
 
 @dataclass(frozen=True, slots=True)
-class Viewer:
-    """Who looks at pages, and at which account's."""
+class Person:
+    """Who has signed in, whether or not they belong to an account."""
 
     user_id: UserId
     email: str | None
+    name: str | None
+
+    @property
+    def actor(self) -> str:
+        """As whom they appear in the log of events."""
+        return f"user/{self.user_id}"
+
+    @property
+    def called(self) -> str:
+        """What to call them on a page."""
+        return self.name or self.email or "someone"
+
+
+@dataclass(frozen=True, slots=True)
+class Viewer(Person):
+    """Who looks at pages, and at which account's."""
+
     account_id: AccountId
     account_name: str
     role: Role
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How a new session is to be.
+
+    idle_days, max_days  it ends after so long unused, and after so long in any case
+    browser              in words, for the person's own list
+    replaces             token of the session this browser had; it ends, so that nobody's old cookie stays good
+    """
+
+    idle_days: int = 14
+    max_days: int = 90
+    browser: str | None = None
+    replaces: str | None = None
+
+
+USUAL = Terms()
+
+
+@dataclass(frozen=True, slots=True)
+class ListedSession:
+    """A session as its own person sees it; `id` names it and opens nothing."""
+
+    id: str
+    browser: str | None
+    created_at: datetime
+    last_seen_at: datetime
 
 
 def create_link(engine: Engine, user_id: UserId, now: datetime, minutes: int) -> str:
@@ -35,12 +86,14 @@ def create_link(engine: Engine, user_id: UserId, now: datetime, minutes: int) ->
     return token
 
 
-def redeem(engine: Engine, token: str, now: datetime, *, idle_days: int = 14, max_days: int = 90) -> str | None:
-    """Turn a link's token into a session's; None for one that is unknown, used or too old.
+def redeem(engine: Engine, token: str, now: datetime, terms: Terms = USUAL) -> str | None:
+    """Turn a link's token into a session's; None for one that is unknown, used or too old."""
+    return events.retrying(engine, lambda conn: _redeem(conn, token, now, terms))
 
-    idle_days, max_days  the session ends after so long unused, and after so long in any case
-    """
-    return events.retrying(engine, lambda conn: _redeem(conn, token, now, idle_days, max_days))
+
+def start(engine: Engine, user_id: UserId, now: datetime, terms: Terms) -> str:
+    """The token of a new session, for whom a provider has vouched."""
+    return events.retrying(engine, lambda conn: _start(conn, user_id, now, terms))
 
 
 def find(engine: Engine, session_token: str, now: datetime) -> Viewer | None:
@@ -49,18 +102,52 @@ def find(engine: Engine, session_token: str, now: datetime) -> Viewer | None:
     Being seen keeps the session from going idle; at most once a minute does that write.
     """
     with reading(engine) as conn:
-        found = _find(conn, tokens.digest(session_token), now)
+        found = _find_viewer(conn, tokens.digest(session_token), now)
     if found is None:
         return None
-    if now - found["last_seen_at"] >= TOUCH_EVERY:
-        _touch(engine, found, now)
+    _touch(engine, found, now)
     return Viewer(
         user_id=found["user_id"],
         email=found["email"],
+        name=found["name"],
         account_id=found["account_id"],
         account_name=found["account_name"],
         role=Role(found["role"]),
     )
+
+
+def find_person(engine: Engine, session_token: str, now: datetime) -> Person | None:
+    """As `find`, for pages that need no account."""
+    with reading(engine) as conn:
+        found = _find_person(conn, tokens.digest(session_token), now)
+    if found is None:
+        return None
+    _touch(engine, found, now)
+    return Person(found["user_id"], found["email"], found["name"])
+
+
+def choose(engine: Engine, session_token: str, account_id: AccountId) -> None:
+    """Look at this account from now on. Raises NotFound for an account they do not belong to."""
+    session = sessions.c
+    belongs = exists().where(memberships.c.user_id == session.user_id, memberships.c.account_id == account_id)
+    mine = (session.token_hash == tokens.digest(session_token)) & belongs
+    with engine.begin() as conn:
+        if conn.execute(update(sessions).where(mine).values(account_id=account_id)).rowcount == 0:
+            raise NotFound("You belong to no such account")
+
+
+def list_for(engine: Engine, user_id: UserId, now: datetime) -> Sequence[ListedSession]:
+    """A person's sessions, last seen first."""
+    columns = (sessions.c.token_hash, sessions.c.browser, sessions.c.created_at, sessions.c.last_seen_at)
+    theirs = select(*columns).where(sessions.c.user_id == user_id, _is_good(now))
+    with reading(engine) as conn:
+        found = conn.execute(theirs.order_by(sessions.c.last_seen_at.desc(), sessions.c.token_hash))
+        return [ListedSession(_id_of(token_hash), *others) for token_hash, *others in found]
+
+
+def session_id(session_token: str) -> str:
+    """The id under which `list_for` has this session."""
+    return _id_of(tokens.digest(session_token))
 
 
 def end(engine: Engine, session_token: str) -> None:
@@ -69,11 +156,26 @@ def end(engine: Engine, session_token: str) -> None:
         conn.execute(delete(sessions).where(sessions.c.token_hash == tokens.digest(session_token)))
 
 
-def end_all(engine: Engine, user_id: UserId) -> int:
-    """Sign a user out everywhere, links not yet used included; returns how many sessions that were."""
+def end_one(engine: Engine, user_id: UserId, listed_id: str) -> None:
+    """End one of a person's own sessions; nothing happens when it has ended already."""
+    theirs = select(sessions.c.token_hash).where(sessions.c.user_id == user_id)
+    with engine.begin() as conn:
+        for token_hash in conn.scalars(theirs).all():
+            if _id_of(token_hash) == listed_id:
+                conn.execute(delete(sessions).where(sessions.c.token_hash == token_hash))
+
+
+def end_all(engine: Engine, user_id: UserId, *, spare: str | None = None) -> int:
+    """Sign a user out everywhere, links not yet used included; returns how many sessions that were.
+
+    spare  token of a session that stays
+    """
+    theirs = sessions.c.user_id == user_id
+    if spare is not None:
+        theirs &= sessions.c.token_hash != tokens.digest(spare)
     with engine.begin() as conn:
         conn.execute(delete(sign_in_links).where(sign_in_links.c.user_id == user_id))
-        return conn.execute(delete(sessions).where(sessions.c.user_id == user_id)).rowcount
+        return conn.execute(delete(sessions).where(theirs)).rowcount
 
 
 def purge(engine: Engine, now: datetime) -> int:
@@ -84,9 +186,9 @@ def purge(engine: Engine, now: datetime) -> int:
         return links.rowcount + conn.execute(delete(sessions).where(is_over)).rowcount
 
 
-def _redeem(conn: Connection, token: str, now: datetime, idle_days: int, max_days: int) -> str | None:
+def _redeem(conn: Connection, token: str, now: datetime, terms: Terms) -> str | None:
     user_id = _use_link(conn, token, now)
-    return None if user_id is None else _start(conn, user_id, now, timedelta(idle_days), timedelta(max_days))
+    return None if user_id is None else _start(conn, user_id, now, terms)
 
 
 def _use_link(conn: Connection, token: str, now: datetime) -> UserId | None:
@@ -98,8 +200,11 @@ def _use_link(conn: Connection, token: str, now: datetime) -> UserId | None:
     return user_id
 
 
-def _start(conn: Connection, user_id: UserId, now: datetime, idle: timedelta, longest: timedelta) -> str:
+def _start(conn: Connection, user_id: UserId, now: datetime, terms: Terms) -> str:
+    if terms.replaces is not None:
+        conn.execute(delete(sessions).where(sessions.c.token_hash == tokens.digest(terms.replaces)))
     token = tokens.make()
+    idle = timedelta(terms.idle_days)
     conn.execute(
         insert(sessions).values(
             token_hash=tokens.digest(token),
@@ -108,32 +213,45 @@ def _start(conn: Connection, user_id: UserId, now: datetime, idle: timedelta, lo
             last_seen_at=now,
             idle_until=now + idle,
             idle_s=int(idle.total_seconds()),
-            expires_at=now + longest,
+            expires_at=now + timedelta(terms.max_days),
+            browser=terms.browser,
         )
     )
     return token
 
 
-def _find(conn: Connection, token_hash: bytes, now: datetime) -> RowMapping | None:
+def _find_viewer(conn: Connection, token_hash: bytes, now: datetime) -> RowMapping | None:
     """The session with its user, and of the user's accounts the chosen one or else the first they joined."""
     joined = (
-        select(
-            *(sessions.c[name] for name in ("token_hash", "last_seen_at", "idle_s")),
-            *(users.c.id.label("user_id"), users.c.email),
-            *(accounts.c.id.label("account_id"), accounts.c.name.label("account_name"), memberships.c.role),
-        )
+        select(*SEEN, *(accounts.c.id.label("account_id"), accounts.c.name.label("account_name"), memberships.c.role))
         .select_from(sessions)
         .join(users, users.c.id == sessions.c.user_id)
         .join(memberships, memberships.c.user_id == users.c.id)
         .join(accounts, accounts.c.id == memberships.c.account_id)
     )
-    is_good = (sessions.c.token_hash == token_hash) & (sessions.c.idle_until > now) & (sessions.c.expires_at > now)
     chosen_first = (accounts.c.id == sessions.c.account_id).desc().nulls_last()
     order = (chosen_first, memberships.c.granted_at, accounts.c.id)
-    return conn.execute(joined.where(is_good).order_by(*order).limit(1)).mappings().one_or_none()
+    theirs = joined.where(sessions.c.token_hash == token_hash, _is_good(now))
+    return conn.execute(theirs.order_by(*order).limit(1)).mappings().one_or_none()
+
+
+def _find_person(conn: Connection, token_hash: bytes, now: datetime) -> RowMapping | None:
+    joined = select(*SEEN).select_from(sessions).join(users, users.c.id == sessions.c.user_id)
+    theirs = joined.where(sessions.c.token_hash == token_hash, _is_good(now))
+    return conn.execute(theirs).mappings().one_or_none()
+
+
+def _is_good(now: datetime) -> ColumnElement[bool]:
+    return (sessions.c.idle_until > now) & (sessions.c.expires_at > now)
+
+
+def _id_of(token_hash: bytes) -> str:
+    return token_hash.hex()[:16]
 
 
 def _touch(engine: Engine, session: RowMapping, now: datetime) -> None:
+    if now - session["last_seen_at"] < TOUCH_EVERY:
+        return
     seen = {"last_seen_at": now, "idle_until": now + timedelta(seconds=session["idle_s"])}
     with engine.begin() as conn:
         conn.execute(update(sessions).where(sessions.c.token_hash == session["token_hash"]).values(seen))

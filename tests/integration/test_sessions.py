@@ -7,11 +7,13 @@ import pytest
 from sqlalchemy import Engine, select
 
 from domain.accounts import Role
+from domain.errors import NotFound
 from domain.ids import UserId
-from schema import accounts, memberships, sessions
+from schema import accounts, events, memberships, sessions, users
 from schema.accounts import First
 from schema.control.engine import reading
 from schema.control.tables import metadata
+from schema.sessions import Terms, Viewer
 from tests.racing import race
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -25,10 +27,15 @@ def first(control: Engine) -> First:
     return made
 
 
-def sign_in(control: Engine, user_id: UserId, now: datetime = NOW) -> str:
-    token = sessions.redeem(control, sessions.create_link(control, user_id, now, 60), now, idle_days=14, max_days=90)
+def sign_in(control: Engine, user_id: UserId, now: datetime = NOW, terms: Terms = sessions.USUAL) -> str:
+    token = sessions.redeem(control, sessions.create_link(control, user_id, now, 60), now, terms)
     assert token is not None
     return token
+
+
+def seen_account(control: Engine, token: str) -> str | None:
+    viewer = sessions.find(control, token, NOW)
+    return viewer.account_name if viewer else None
 
 
 def rows(control: Engine, table: str) -> int:
@@ -38,7 +45,8 @@ def rows(control: Engine, table: str) -> int:
 
 def test_a_link_becomes_a_session(control: Engine, first: First) -> None:
     viewer = sessions.find(control, sign_in(control, first.user_id), NOW)
-    assert viewer == sessions.Viewer(first.user_id, "owner@localhost", first.account_id, "home", Role.OWNER)
+    assert viewer == Viewer(first.user_id, "owner@localhost", None, first.account_id, "home", Role.OWNER)
+    assert (viewer.actor, viewer.called) == (f"user/{first.user_id}", "owner@localhost")
 
 
 def test_a_link_works_once(control: Engine, first: First) -> None:
@@ -133,6 +141,75 @@ def test_of_several_accounts_the_first_joined_is_shown(control: Engine, first: F
     viewer = sessions.find(control, sign_in(control, first.user_id), NOW)
     assert viewer is not None
     assert viewer.account_name == "home"
+
+
+def test_another_account_can_be_chosen_in_one_session(control: Engine, first: First) -> None:
+    work = accounts.create(control, "work", "owner@localhost", NOW + DAY)
+    strange = accounts.create(control, "strange", "other@example.org", NOW)
+    here, there = sign_in(control, first.user_id), sign_in(control, first.user_id)
+    sessions.choose(control, here, work.id)
+    assert [seen_account(control, token) for token in (here, there)] == ["work", "home"]
+    with pytest.raises(NotFound):
+        sessions.choose(control, here, strange.id)
+    with pytest.raises(NotFound):
+        sessions.choose(control, "no session", first.account_id)
+    assert seen_account(control, here) == "work"
+
+
+def test_who_is_taken_out_of_the_chosen_account_sees_another(control: Engine, first: First) -> None:
+    work = accounts.create(control, "work", "boss@example.org", NOW)
+    memberships.grant(control, work.id, first.user_id, Role.VIEWER, NOW + DAY, actor="system")
+    token = sign_in(control, first.user_id)
+    sessions.choose(control, token, work.id)
+    memberships.revoke(control, work.id, first.user_id, NOW, actor="system")
+    assert seen_account(control, token) == "home"
+
+
+def test_a_person_without_an_account_is_still_someone(control: Engine, first: First) -> None:
+    guest = events.retrying(control, lambda conn: users.find_or_create(conn, "guest@example.org", NOW))
+    token = sign_in(control, guest.id)
+    assert sessions.find(control, token, NOW) is None
+    person = sessions.find_person(control, token, NOW)
+    assert person is not None
+    assert (person.user_id, person.called) == (guest.id, "guest@example.org")
+    assert sessions.find_person(control, token, NOW + 14 * DAY) is None
+
+
+def test_a_new_session_ends_the_one_the_browser_had(control: Engine, first: First) -> None:
+    old, other = sign_in(control, first.user_id), sign_in(control, first.user_id)
+    new = sign_in(control, first.user_id, terms=Terms(replaces=old))
+    assert [sessions.find(control, token, NOW) is not None for token in (old, other, new)] == [False, True, True]
+
+
+def test_a_link_that_does_not_work_ends_no_session(control: Engine, first: First) -> None:
+    old = sign_in(control, first.user_id)
+    assert sessions.redeem(control, "spent", NOW, Terms(replaces=old)) is None
+    assert sessions.find(control, old, NOW) is not None
+
+
+def test_sessions_are_listed_and_end_one_by_one(control: Engine, first: First) -> None:
+    accounts.create(control, "other", "other@example.org", NOW)
+    (stranger,) = memberships.list_for(control, accounts.named(control, "other")[0].id)
+    phone = sign_in(control, first.user_id, NOW, Terms(browser="Safari on iPhone"))
+    desk = sign_in(control, first.user_id, NOW + MINUTE, Terms(browser="Firefox on Linux"))
+    over = sign_in(control, first.user_id, NOW, Terms(idle_days=0))
+    listed = sessions.list_for(control, first.user_id, NOW + MINUTE)
+    assert [(one.id, one.browser) for one in listed] == [
+        (sessions.session_id(desk), "Firefox on Linux"),
+        (sessions.session_id(phone), "Safari on iPhone"),
+    ]
+    assert sessions.find(control, over, NOW) is None
+    sessions.end_one(control, stranger.user_id, sessions.session_id(phone))
+    assert sessions.find(control, phone, NOW) is not None
+    sessions.end_one(control, first.user_id, sessions.session_id(phone))
+    assert sessions.find(control, phone, NOW) is None
+    assert sessions.find(control, desk, NOW) is not None
+
+
+def test_all_others_can_be_ended(control: Engine, first: First) -> None:
+    here, there = sign_in(control, first.user_id), sign_in(control, first.user_id)
+    assert sessions.end_all(control, first.user_id, spare=here) == 1
+    assert [sessions.find(control, token, NOW) is not None for token in (here, there)] == [True, False]
 
 
 def test_what_is_over_is_purged(control: Engine, first: First) -> None:

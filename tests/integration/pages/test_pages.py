@@ -22,10 +22,20 @@ def known_nodes(page: str) -> dict[str, dict[str, object]]:
     return {node["name"]: node for node in json.loads(found[1])["nodes"]}
 
 
-@pytest.mark.parametrize("path", ["/nodes", "/nodes/rack/web-1", "/nodes/nothing", "/help/agent", "/nodes/stream"])
-def test_a_stranger_is_led_to_sign_in(stranger: httpx.Client, path: str) -> None:
+LED = [
+    ("/nodes", "/sign-in"),
+    ("/nodes/rack/web-1?range=1h&x=%2F", "/sign-in?next=/nodes/rack/web-1%3Frange%3D1h%26x%3D%252F"),
+    ("/nodes/nothing", "/sign-in?next=/nodes/nothing"),
+    ("/nodes/stream", "/sign-in?next=/nodes/stream"),
+    ("/settings/account", "/sign-in?next=/settings/account"),
+    ("/help/agent", "/sign-in?next=/help/agent"),
+]
+
+
+@pytest.mark.parametrize(("path", "way_in"), LED, ids=[case[0] for case in LED])
+def test_a_stranger_is_led_to_sign_in(stranger: httpx.Client, path: str, way_in: str) -> None:
     answer = stranger.get(path)
-    assert (answer.status_code, answer.headers["location"]) == (303, "/sign-in")
+    assert (answer.status_code, answer.headers["location"]) == (303, way_in)
 
 
 def test_programs_without_a_session_get_a_problem(stranger: httpx.Client) -> None:
@@ -126,7 +136,7 @@ def test_pages_stay_up_while_samples_and_contacts_are_away(site: Site, tmp_path:
         assert browser.get("/nodes/web-1").status_code == 200
 
 
-@pytest.mark.parametrize("path", ["/nodes", "/nodes/rack/web-1", "/nodes/nothing", "/sign-in", "/help/agent"])
+@pytest.mark.parametrize("path", ["/nodes", "/nodes/rack/web-1", "/nodes/nothing", "/sign-in?token=x", "/help/agent"])
 def test_every_page_has_the_policy_and_nothing_inline(browser: httpx.Client, path: str) -> None:
     answer = browser.get(path)
     assert answer.headers["content-security-policy"] == POLICY
