@@ -43,7 +43,12 @@ class WrongKey(MetristError):
 
 class NotSignedIn(MetristError):
     slug, title, status = "not-signed-in", "Sign in first", 401
-    remedy = "Open a sign-in link; `metrist user sign-in EMAIL` prints one."
+    remedy = "Open /sign-in, or a sign-in link; `metrist user sign-in EMAIL` prints one."
+
+
+class NoAccount(MetristError):
+    slug, title, status = "no-account", "You belong to no account", 403
+    remedy = "Make an account at /accounts/new, or open an invitation to one."
 
 
 class Forbidden(MetristError):
