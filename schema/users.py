@@ -35,16 +35,28 @@ def find_or_create(conn: Connection, email: str, now: datetime, *, actor: str = 
     """The user with this address, made when there is none; within the caller's transaction."""
     address = clean_email(email)
     events.hold(conn)
-    return _by_email(conn, address) or _create(conn, address, now, actor)
+    return _by_email(conn, address) or create(conn, address, None, now, actor=actor)
+
+
+def create(
+    conn: Connection, email: str | None, name: str | None, now: datetime, *, actor: str | None = None
+) -> UserRow:
+    """A new person, who may have neither address nor name; within the caller's transaction.
+
+    actor  empty: they themselves, by signing in
+    Raises Conflict when somebody has the address.
+    """
+    user_id = UserId(uuid4())
+    created = NewEvent("user_created", {"email": email, "name": name}, actor or f"user/{user_id}")
+    version = events.append(conn, f"user/{user_id}", 0, [created], now)
+    return UserRow(user_id, email, now, version, name)
+
+
+def is_free(conn: Connection, email: str) -> bool:
+    """Whether nobody has this address; within the caller's transaction."""
+    return _by_email(conn, clean_email(email)) is None
 
 
 def _by_email(conn: Connection, email: str) -> UserRow | None:
     found = conn.execute(select(users).where(users.c.email == email)).one_or_none()
     return UserRow(**found._mapping) if found else None
-
-
-def _create(conn: Connection, email: str, now: datetime, actor: str) -> UserRow:
-    user_id = UserId(uuid4())
-    created = NewEvent("user_created", {"email": email}, actor)
-    version = events.append(conn, f"user/{user_id}", 0, [created], now)
-    return UserRow(user_id, email, now, version)
