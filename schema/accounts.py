@@ -48,6 +48,13 @@ def create(engine: Engine, name: str, owner_email: str | None, now: datetime, *,
     return events.retrying(engine, lambda conn: _create(conn, name, owner_email, now, actor))
 
 
+def create_in(conn: Connection, name: str, owner_id: UserId, now: datetime, *, actor: str) -> AccountRow:
+    """As `create`, for an owner who is known, within the caller's transaction. Raises InvalidBody."""
+    account = _open(conn, name, now, actor)
+    memberships.grant_in(conn, account.id, owner_id, Role.OWNER, now, actor=actor)
+    return account
+
+
 def find(engine: Engine, account_id: AccountId) -> AccountRow | None:
     """The account with this id."""
     with reading(engine) as conn:
@@ -93,11 +100,15 @@ def first_owner(engine: Engine) -> UserRow | None:
 
 
 def _create(conn: Connection, name: str, owner_email: str | None, now: datetime, actor: str) -> AccountRow:
+    if owner_email is None:
+        return _open(conn, name, now, actor)
+    owner = users.find_or_create(conn, owner_email, now, actor=actor)
+    return create_in(conn, name, owner.id, now, actor=actor)
+
+
+def _open(conn: Connection, name: str, now: datetime, actor: str) -> AccountRow:
     account = AccountRow(AccountId(uuid4()), clean_name(name), now, version=1)
     events.append(conn, f"account/{account.id}", 0, [NewEvent("account_created", {"name": account.name}, actor)], now)
-    if owner_email is not None:
-        owner = users.find_or_create(conn, owner_email, now, actor=actor)
-        memberships.grant_in(conn, account.id, owner.id, Role.OWNER, now, actor=actor)
     return account
 
 
