@@ -14,6 +14,7 @@ from agent.buffer import Buffer
 from agent.client import Client
 from agent.collect import Collector, parts
 from agent.config import VERSION, AgentConfig
+from agent.live import Live
 from agent.outage import Outage
 from agent.ping import Pinger
 from agent.schedule import Schedule, phase_of
@@ -56,17 +57,21 @@ def _watch(config: AgentConfig, kept: State, stops: Stops) -> None:
     }
     outage = Outage(config.server)
     snapshots_client, ping_client = Client(config.server, headers), Client(config.server, headers)
+    live = Live(config, str(kept.instance), Client(config.server, headers), lambda: parts(lambda: buffer.snapshots))
     sender = Sender(config, buffer, snapshots_client, outage)
-    pinger = Pinger(config, kept.instance, ping_client, outage)
+    pinger = Pinger(config, kept.instance, ping_client, outage, live)
     sending = threading.Thread(target=sender.run, name="sender", daemon=True)
     pinging = threading.Thread(target=pinger.run, name="pinger", daemon=True)
+    streaming = threading.Thread(target=live.run, name="live", daemon=True)
     log.info(
         "node %s reports to %s every %g s, state in %s", config.node, config.server, config.interval_s, config.state_dir
     )
     sending.start()
     pinging.start()
+    streaming.start()
     sender.wake()  # what an earlier process left
     _take_snapshots(config, kept, buffer, sender, stops)
+    live.stop()
     pinger.stop()
     sender.stop()
     sending.join(LAST_SEND_S)

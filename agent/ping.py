@@ -12,6 +12,7 @@ import msgspec
 from agent.client import Client, Unreachable
 from agent.commands import Command, Commander, Finished
 from agent.config import VERSION, AgentConfig
+from agent.live import Ask, Live
 from agent.outage import Outage
 from agent.retry import Retry
 from agent.seldom import Seldom
@@ -26,13 +27,15 @@ class Answer(msgspec.Struct):
 
     ping_interval_s: float
     commands: Sequence[Command] = ()
+    live: Ask | None = None
 
 
 class Pinger:
     """Pings until told to stop. `run` is a thread's work."""
 
-    def __init__(self, config: AgentConfig, instance: UUID, client: Client, outage: Outage) -> None:
+    def __init__(self, config: AgentConfig, instance: UUID, client: Client, outage: Outage, live: Live) -> None:
         self._config = config
+        self._live = live
         self._client = client
         self._retry = Retry("ping", config, outage)
         self._commander = Commander()
@@ -85,13 +88,16 @@ class Pinger:
         self._retry.succeeded()
         self._unreported = [self._commander.carry_out(command) for command in answer.commands]
         self._interval_s = min(max(answer.ping_interval_s, INTERVAL_MIN_S), INTERVAL_MAX_S)
-        if wait_s == 0 or self._unreported:
+        is_asked = answer.live is not None and self._live.ask(answer.live)
+        if wait_s == 0 or self._unreported or is_asked:
             return 0
         # A server that cannot hold a ping answers early; it must not be asked in a circle.
         return max(0.0, started_s + wait_s - time.monotonic())
 
     def _body(self, wait_s: float, reported: Sequence[Finished]) -> dict[str, object]:
         body: dict[str, object] = {**self._about_us, "sent_at": time.time(), "wait": wait_s, "finished": reported}
+        if self._live.serves is not None:
+            body["live"] = self._live.serves
         return body if self._interval_s is None else {**body, "ping_interval_s": self._interval_s}
 
 

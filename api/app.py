@@ -7,11 +7,13 @@ from collections.abc import AsyncIterator
 import structlog
 from fastapi import FastAPI
 
-from api import health, ping, problems, series, snapshots
+from api import health, live, ping, problems, series, snapshots
 from api.auth import KeyCache
 from api.snapshots import Ingest, Stored
 from dashboards import download, headers, pages, problem_types, signin, static
+from dashboards import live as live_pages
 from dashboards import settings as settings_pages
+from dashboards.live_hub import LiveHub
 from domain.settings import Settings
 from domain.snapshots import Admission
 from schema import spool
@@ -32,13 +34,27 @@ def create_app(settings: Settings) -> FastAPI:
         stores = open_stores(settings)
         app.state.stores = stores
         app.state.keys = KeyCache(stores.control)
+        app.state.live_hub, app.state.live_streams = LiveHub(stores.redis), 0
         async with _ingest(settings, stores) as app.state.ingest, ping.serving(app.state):
             yield
         await stores.close()
 
     app = FastAPI(title="Metrist", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url="/api/v1/openapi.json")
     app.state.settings = settings
-    for part in (snapshots, ping, series, health, pages, settings_pages, problem_types, signin, download, static):
+    for part in (
+        snapshots,
+        ping,
+        live,
+        series,
+        health,
+        pages,
+        live_pages,
+        settings_pages,
+        problem_types,
+        signin,
+        download,
+        static,
+    ):
         app.include_router(part.router)
     problems.install(app)
     headers.install(app)

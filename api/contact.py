@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 from starlette.datastructures import State
 
@@ -18,13 +19,29 @@ from domain import pings
 from domain.commands import Command
 from domain.errors import StoreUnavailable
 from domain.ids import AccountId
+from domain.live import Ask
 from domain.pings import Ping
 from domain.settings import Settings
-from schema import commands, hearing, heartbeats
+from schema import commands, hearing, heartbeats, live
 from schema.heartbeats import Beat, Expected, Finished
 from schema.stores import Stores
 
 NOTHING = Beat(is_new=False, clash_ms=0, commands=(), settled=())
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What a ping's answer brings: commands, and what to stream while somebody looks."""
+
+    commands: Sequence[Command] = ()
+    live: Ask | None = None
+
+    def is_news_to(self, ping: Ping) -> bool:
+        """Whether a held ping should be answered: a stream it serves already is none."""
+        return bool(self.commands) or (self.live is not None and self.live.id != ping.live)
+
+
+NOTHING_WAITS = Waiting()
 _AT_ONCE = 32
 """Scripts under way at once; half of the connections that schema.stores allows, a herd waits here."""
 _AWAY_S = 1.0
@@ -82,11 +99,12 @@ class Contacts:
         await self.registrar.introduce((account_id, ping.node), said, now_ms, is_new=beat.is_new)
         return beat
 
-    async def lease(self, account_id: AccountId, node: str, now_ms: int) -> Sequence[Command] | None:
+    async def waiting(self, account_id: AccountId, node: str, now_ms: int) -> Waiting | None:
         """What waits for a node whose ping is held; None while Redis is away."""
         try:
             async with self._redis_slot():
-                return await commands.lease(self._redis, account_id, node, now_ms)
+                leased = await commands.lease(self._redis, account_id, node, now_ms)
+                return Waiting(leased, await live.asked(self._redis, account_id, node))
         except StoreUnavailable as error:
             self.seldom.warn("commands_not_leased", error)
             return None

@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -15,12 +15,14 @@ from starlette.responses import Response
 
 from api import body
 from api.auth import authenticate
-from api.contact import Contacts
+from api.contact import NOTHING_WAITS as NOTHING
+from api.contact import Contacts, Waiting
 from api.wakes import Wakes
 from domain import pings
 from domain.commands import Command
 from domain.errors import UnsupportedMedia
 from domain.ids import AccountId
+from domain.live import Ask
 from domain.nodes import NodeState
 from domain.pings import Ping
 from domain.settings import Settings
@@ -47,14 +49,14 @@ class _Node(msgspec.Struct):
 
 
 class _Answer(msgspec.Struct):
-    """`monitors` and `live` are asks of later kinds; null asks nothing."""
+    """`live` is what to stream while somebody looks; `monitors` is an ask of a later kind. Null asks nothing."""
 
     server_time: float
     ping_interval_s: float
     commands: list[_Order]
     node: _Node
     monitors: None = None
-    live: None = None
+    live: Ask | None = None
 
 
 _encode = msgspec.json.Encoder().encode
@@ -73,9 +75,9 @@ async def post_ping(request: Request) -> Response:
     hold_s = pings.hold_s(ping, settings.ping_interval_s, settings.ping_max_wait_s)
     if hold_s == 0:
         beat = await contacts.ping(principal.account_id, ping, now_ms)
-        return _answer(ping, beat.commands, settings.ping_interval_s)
-    commands = await _hold(request, principal.account_id, ping, now_ms, hold_s)
-    return _answer(ping, commands, settings.ping_interval_s)
+        return _answer(ping, Waiting(beat.commands, beat.live), settings.ping_interval_s)
+    waiting = await _hold(request, principal.account_id, ping, now_ms, hold_s)
+    return _answer(ping, waiting, settings.ping_interval_s)
 
 
 @asynccontextmanager
@@ -102,35 +104,36 @@ async def serving(state: State) -> AsyncIterator[None]:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _hold(request: Request, account_id: AccountId, ping: Ping, now_ms: int, hold_s: float) -> Sequence[Command]:
-    """The commands that wait, or that come within `hold_s`; none when nothing does, or we are stopping."""
+async def _hold(request: Request, account_id: AccountId, ping: Ping, now_ms: int, hold_s: float) -> Waiting:
+    """What waits, or comes within `hold_s`; nothing when nothing does, or we are stopping."""
     state = request.app.state
     contacts: Contacts = state.contacts
     wakes: Wakes = state.wakes
     with wakes.waiting(account_id, ping.node) as woken:
-        commands = (await contacts.ping(account_id, ping, now_ms)).commands
+        beat = await contacts.ping(account_id, ping, now_ms)
+        waiting = Waiting(beat.commands, beat.live)
         if woken is None:
-            return commands
+            return waiting
         try:
             async with asyncio.timeout(hold_s):
-                while not commands and not wakes.is_closed:
+                while not waiting.is_news_to(ping) and not wakes.is_closed:
                     await woken.wait()
                     woken.clear()
                     found = await _look(request, contacts, account_id, ping.node)
                     if found is None:  # else what woke us would wait for the next ping
                         asyncio.get_running_loop().call_later(_LOOK_AGAIN_S, woken.set)
-                    commands = found or ()
+                    waiting = found or NOTHING
         except TimeoutError:
-            return ()
-        return commands
+            return NOTHING
+        return waiting
 
 
-async def _look(request: Request, contacts: Contacts, account_id: AccountId, node: str) -> Sequence[Command] | None:
+async def _look(request: Request, contacts: Contacts, account_id: AccountId, node: str) -> Waiting | None:
     """Lease for a held ping, unless its sender has gone: the command would wait out its lease for nobody.
 
     None while Redis is away.
     """
-    return () if await request.is_disconnected() else await contacts.lease(account_id, node, _now_ms())
+    return NOTHING if await request.is_disconnected() else await contacts.waiting(account_id, node, _now_ms())
 
 
 async def _close_on(stopping: asyncio.Event, wakes: Wakes) -> None:
@@ -138,13 +141,14 @@ async def _close_on(stopping: asyncio.Event, wakes: Wakes) -> None:
     wakes.close()
 
 
-def _answer(ping: Ping, commands: Sequence[Command], interval_s: float) -> Response:
+def _answer(ping: Ping, waiting: Waiting, interval_s: float) -> Response:
     """A node that was just heard is online, whatever the sweep has recorded last."""
     answer = _Answer(
         server_time=time.time(),
         ping_interval_s=round(interval_s * random.uniform(1 - JITTER, 1), 3),  # noqa: S311
-        commands=[_order(command) for command in commands],
+        commands=[_order(command) for command in waiting.commands],
         node=_Node(ping.node, NodeState.ONLINE),
+        live=waiting.live,
     )
     return Response(_encode(answer), media_type=body.JSON)
 

@@ -39,6 +39,7 @@ class Ping(msgspec.Struct):
     ping_interval_s  s it means to ping every; may be longer than the server asks
     agent            version, os …
     monitors         hash of the set of monitors it runs
+    live             id of the live ask it serves just now
     """
 
     node: str
@@ -52,6 +53,7 @@ class Ping(msgspec.Struct):
     ) = None
     labels: dict[str, str] | None = None
     monitors: Short | None = None
+    live: Short | None = None
 
 
 _decode = msgspec.json.Decoder(Ping).decode

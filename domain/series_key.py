@@ -30,7 +30,7 @@ class InvalidKey(ValueError):
 def parse(key: str) -> tuple[str, dict[str, str]]:
     """Split a key into metric name and labels; raises InvalidKey."""
     name, brace, rest = key.partition("{")
-    _check_metric(name)
+    check_metric(name)
     if not brace:
         return name, {}
     if not rest.endswith("}"):
@@ -72,13 +72,8 @@ def check_labels(labels: Mapping[str, str]) -> None:
             raise InvalidKey("label-value", f"the value of label {key} holds a control character")
 
 
-def shorten(text: str, limit: int = 80) -> str:
-    """A text as it may be quoted in an error: printable and short."""
-    shown = repr(text[:limit])
-    return shown if len(text) <= limit else f"{shown}… ({len(text)} characters)"
-
-
-def _check_metric(name: str) -> None:
+def check_metric(name: str) -> None:
+    """Raise InvalidKey unless `name` can name a metric."""
     if not name:
         raise InvalidKey("metric-name", "a metric name is empty")
     if len(name) > METRIC_MAX_CHARS:
@@ -90,6 +85,12 @@ def _check_metric(name: str) -> None:
             "metric-name",
             f"metric name {shorten(name)} must be letters, digits and _ . : / -, and start with a letter or _",
         )
+
+
+def shorten(text: str, limit: int = 80) -> str:
+    """A text as it may be quoted in an error: printable and short."""
+    shown = repr(text[:limit])
+    return shown if len(text) <= limit else f"{shown}… ({len(text)} characters)"
 
 
 def _parse_labels(text: str, whole: str) -> dict[str, str]:

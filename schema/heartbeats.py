@@ -14,7 +14,8 @@ import redis.asyncio
 
 from domain.commands import LEASE_MOST, LEASE_MS, Command, CommandId, Outcome
 from domain.ids import AccountId
-from schema import commands, keys
+from domain.live import Ask
+from schema import commands, keys, live
 from schema.lua import Lua, Value, redis_faults
 
 _HEARTBEAT, _TOUCH, _SETTLE = Lua("contact", "lease", "heartbeat"), Lua("contact", "touch"), Lua("settle")
@@ -65,12 +66,14 @@ class Beat:
     is_new    the sweep has not seen the node yet: it may not be registered
     clash_ms  when two instances were last seen under this name; 0 is never
     settled   finished commands that were open until now; the others were repeated or forgotten
+    live      what its agent is to stream; None when nobody looks
     """
 
     is_new: bool
     clash_ms: int
     commands: Sequence[Command]
     settled: Sequence[CommandId]
+    live: Ask | None = None
 
 
 class Judged(NamedTuple):
@@ -108,12 +111,14 @@ async def beat(
         keys.deadlines(account_id),
         keys.queue(account_id, node),
         keys.commands(account_id, node),
+        keys.live_ask(account_id, node),
     ]
     skew = "" if sent_ms is None else sent_ms - now_ms
     reports = [part for report in finished for part in report]
     args: list[Value] = [node, now_ms, *expected, instance, skew, LEASE_MS, LEASE_MOST, *reports]
-    state, clash, leased, settled = await _HEARTBEAT.run(client, where, args)
-    return Beat(not state, clash, commands.unpack(node, leased), [CommandId(command.decode()) for command in settled])
+    state, clash, leased, settled, ask = await _HEARTBEAT.run(client, where, args)
+    ended = [CommandId(command.decode()) for command in settled]
+    return Beat(not state, clash, commands.unpack(node, leased), ended, live.decode_ask(ask))
 
 
 async def touch(

@@ -9,13 +9,18 @@ script may take several of them. `<node>` is a node's name, which holds no brace
 | deadlines:{<account>}       | zset   | node, by the Unix ms when the sweep must look at it       | till deregistered
 | queue:{<account>}:<node>    | zset   | ids of open commands, by the Unix ms they can be leased   | empty, or expiry
 | commands:{<account>}:<node> | hash   | command id → MessagePack of `schema.commands.Stored`      | expiry and a day
+| viewers:{<account>}:<node>  | hash   | viewer → MessagePack of its lease: what it looks at live  | last lease
+| live:{<account>}:<node>     | string | JSON of `domain.live.Ask`: what the agent is to stream    | last lease
 | {hearing}                   | hash   | `at`, `since`: till and since when we hear, Unix ms       | for ever
 | {hearing}:outages           | zset   | "from-to" in Unix ms, by its end: when we heard nobody    | a week
 | batch:{<account>}:<batch id>| string | "p" + who is storing it, "s" when it has been stored       | as settings say
+| door:{<account>}:<outcome>  | stream | `entry`: JSON of `domain.door.Entry`; accepted or refused   | an hour
 | alive:<process>             | string | Unix ms: a process's sign of life                         | ALIVE_S
 | lease:<process>             | string | random token of the process that may work; others idle    | as its holder asks
 | rq:…                        | RQ's   | jobs of the queues in QUEUES                              | as RQ rules
+| key_revoked                 | pubsub | public id of an API key that works no more                |
 | wake                        | pubsub | "<account> <node>": look whether this node has a command  |
+| live:<account>:<node>       | pubsub | JSON of `schema.live.Message`: live data for its viewers  |
 | events:<account>            | pubsub | JSON {"type", "node", …}: what an open page shows changed |
 
 Nothing a person made is only here: contacts come again with the next ping, deadlines are derived from the control DB,
@@ -33,6 +38,7 @@ QUEUES = (UPKEEP,)
 HEARING = "{hearing}"
 OUTAGES = "{hearing}:outages"
 WAKE = "wake"
+KEY_REVOKED = "key_revoked"
 
 
 def nodes(account_id: AccountId) -> str:
@@ -51,8 +57,25 @@ def commands(account_id: AccountId, node: str) -> str:
     return f"commands:{{{account_id}}}:{node}"
 
 
+def live_viewers(account_id: AccountId, node: str) -> str:
+    return f"viewers:{{{account_id}}}:{node}"
+
+
+def live_ask(account_id: AccountId, node: str) -> str:
+    return f"live:{{{account_id}}}:{node}"
+
+
+def live_channel(account_id: AccountId, node: str) -> str:
+    return f"live:{account_id}:{node}"
+
+
 def batch(account_id: AccountId | str, batch_id: str) -> str:
     return f"batch:{{{account_id}}}:{batch_id}"
+
+
+def door(account_id: AccountId, outcome: str) -> str:
+    """`outcome` is "accepted" or "refused"."""
+    return f"door:{{{account_id}}}:{outcome}"
 
 
 def process_alive(process: str) -> str:
