@@ -34,3 +34,8 @@ def clean_email(email: str) -> str:
     if not (local and at and host) or len(cleaned) > EMAIL_MAX or not cleaned.isprintable() or " " in cleaned:
         raise InvalidBody("An e-mail address looks like name@example.org")
     return cleaned
+
+
+def called(name: str | None, email: str | None) -> str:
+    """What to call a person on a page: their name, else their address, else nothing that tells who they are."""
+    return name or email or "someone"

@@ -50,3 +50,10 @@ def require(role: Role, permission: Permission) -> None:
         least = LEAST[permission]
         who = "an owner" if least == Role.OWNER else f"an owner or {least.value}"
         raise Forbidden(f"As {role.value} you may not {permission.value}; ask {who} of the account")
+
+
+def to_grant(before: Role | None, after: Role | None) -> Permission:
+    """What it takes to give someone another role, to let them in (before None) or to take them out (after None)."""
+    if Role.OWNER in (before, after):
+        return Permission.MANAGE_OWNERS
+    return Permission.INVITE if before is None else Permission.MANAGE_PEOPLE

@@ -11,6 +11,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from domain.errors import Conflict, MetristError, StorageFull, StoreUnavailable
 
 LOST_RACE = "Another writer was first"
+LOST_PARENT = "What this belongs to was deleted at the same time"
 AWAY = "The control database is not reachable just now; try again shortly"
 BUSY = "The control database is busy; try again shortly"
 FULL = "The disk of the control database is full"
@@ -18,6 +19,7 @@ FULL = "The disk of the control database is full"
 SQLITE: dict[str, tuple[type[MetristError], str]] = {
     "SQLITE_CONSTRAINT_UNIQUE": (Conflict, LOST_RACE),
     "SQLITE_CONSTRAINT_PRIMARYKEY": (Conflict, LOST_RACE),
+    "SQLITE_CONSTRAINT_FOREIGNKEY": (Conflict, LOST_PARENT),
     "SQLITE_BUSY": (StoreUnavailable, BUSY),
     "SQLITE_BUSY_SNAPSHOT": (Conflict, LOST_RACE),
     "SQLITE_LOCKED": (StoreUnavailable, BUSY),
@@ -28,6 +30,7 @@ SQLITE: dict[str, tuple[type[MetristError], str]] = {
 
 POSTGRES: dict[str, tuple[type[MetristError], str]] = {
     "23505": (Conflict, LOST_RACE),  # unique_violation
+    "23503": (Conflict, LOST_PARENT),  # foreign_key_violation
     "40001": (Conflict, LOST_RACE),  # serialization_failure
     "40P01": (Conflict, LOST_RACE),  # deadlock_detected
     "55P03": (StoreUnavailable, BUSY),  # lock_not_available, after lock_timeout
