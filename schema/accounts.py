@@ -5,14 +5,15 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import uuid4
 
-from sqlalchemy import Connection, Engine, Select, select
+from sqlalchemy import Connection, Engine, Select, select, update
+from sqlalchemy import delete as sql_delete
 
 from domain.accounts import Role, clean_name
 from domain.errors import NotFound
 from domain.events import SYSTEM, NewEvent
 from domain.ids import AccountId, UserId
 from domain.keys import Scope
-from schema import api_keys, events, memberships, users
+from schema import api_keys, erasures, events, memberships, users
 from schema.api_keys import NewKey
 from schema.control import tables
 from schema.control.engine import reading
@@ -81,6 +82,22 @@ def rename(engine: Engine, account_id: AccountId, name: str, now: datetime, *, a
     return events.retrying(engine, lambda conn: _rename(conn, account_id, clean_name(name), now, actor))
 
 
+def configure(
+    engine: Engine, account_id: AccountId, deregister_after_s: int | None, now: datetime, *, actor: str
+) -> AccountRow:
+    """The account with its own limit for silent nodes, or None for the platform's. Raises NotFound."""
+    return events.retrying(engine, lambda conn: _configure(conn, account_id, deregister_after_s, now, actor))
+
+
+def delete(engine: Engine, account_id: AccountId, now: datetime, *, actor: str) -> None:
+    """End an account: its rows and its history go with this commit, its samples soon after. Raises NotFound.
+
+    The history holds names and labels, so it goes too; what stays is one event, that the account was deleted, by whom
+    and when. Its number goes on from the erased ones: who decided on them loses. See docs/adr/0007-erasing.md.
+    """
+    events.retrying(engine, lambda conn: _delete(conn, account_id, now, actor))
+
+
 def ensure_first(engine: Engine, now: datetime) -> First | None:
     """On an empty database make a user, an account and a key for it; None when there is an account already.
 
@@ -125,14 +142,43 @@ def _list(engine: Engine, query: Select[*tuple[object, ...]]) -> Sequence[Accoun
 
 def _rename(conn: Connection, account_id: AccountId, name: str, now: datetime, actor: str) -> AccountRow:
     events.hold(conn)
-    account = _find(conn, account_id)
-    if account is None:
-        raise NotFound("There is no such account")
+    account = _known(conn, account_id)
     if account.name == name:
         return account
     renamed = NewEvent("account_renamed", {"name": name}, actor)
     version = events.append(conn, f"account/{account_id}", account.version, [renamed], now)
     return replace(account, name=name, version=version)
+
+
+def _configure(
+    conn: Connection, account_id: AccountId, deregister_after_s: int | None, now: datetime, actor: str
+) -> AccountRow:
+    events.hold(conn)
+    account = _known(conn, account_id)
+    if account.deregister_after_s == deregister_after_s:
+        return account
+    configured = NewEvent("account_configured", {"deregister_after_s": deregister_after_s}, actor)
+    version = events.append(conn, f"account/{account_id}", account.version, [configured], now)
+    return replace(account, deregister_after_s=deregister_after_s, version=version)
+
+
+def _delete(conn: Connection, account_id: AccountId, now: datetime, actor: str) -> None:
+    events.hold(conn)
+    account = _known(conn, account_id)
+    for table in (tables.api_keys, tables.nodes, tables.memberships, tables.invitations):
+        conn.execute(sql_delete(table).where(table.c.account_id == account_id))
+    conn.execute(update(tables.sessions).where(tables.sessions.c.account_id == account_id).values(account_id=None))
+    deleted = NewEvent("account_deleted", {}, actor)
+    events.append(conn, f"account/{account_id}", account.version, [deleted], now)
+    events.forget(conn, account_id, but_last_of=f"account/{account_id}")
+    erasures.ask(conn, account_id, "", now)
+
+
+def _known(conn: Connection, account_id: AccountId) -> AccountRow:
+    account = _find(conn, account_id)
+    if account is None:
+        raise NotFound("There is no such account")
+    return account
 
 
 def _ensure_first(conn: Connection, now: datetime) -> First | None:

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, Engine, Table, and_, delete, func, insert, select, text, update
+from sqlalchemy import ColumnElement, Connection, Engine, Table, and_, delete, func, insert, not_, select, text, update
 from sqlalchemy import Row as Record
 
 from domain.errors import Conflict, InvalidBody
@@ -61,6 +61,19 @@ def hold(conn: Connection) -> None:
     """
     if conn.dialect.name == "postgresql":
         conn.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
+
+
+def forget(conn: Connection, account_id: AccountId, *, but_last_of: str) -> None:
+    """Erase an account's history, all but the last event of one stream; its state rows must be gone by then.
+
+    This is the one place where the log loses something. What it loses are whole streams, or all of one before the
+    event that ends it, so that the rest still folds to the same state.
+    """
+    if conn.dialect.name == "postgresql":
+        conn.execute(text("SET LOCAL statement_timeout = 0"))  # a large fleet's history takes its time
+    theirs = events.c.account_id == account_id
+    last = and_(events.c.stream == but_last_of, events.c.version == version_of(conn, but_last_of))
+    conn.execute(delete(events).where(theirs, not_(last)))
 
 
 def version_of(conn: Connection, stream: str) -> int:

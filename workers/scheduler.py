@@ -19,6 +19,7 @@ from domain.errors import MetristError
 from domain.settings import Settings
 from schema import keys
 from schema.lua import Lua
+from workers import erase
 from workers.queues import enqueue
 from workers.stores import Stores, open_stores
 from workers.sweep import reconcile, sweep_liveness
@@ -26,6 +27,7 @@ from workers.sweep import reconcile, sweep_liveness
 log = structlog.get_logger()
 SWEEP_EVERY_S = 2
 RECONCILE_EVERY_S = 60
+ERASE_EVERY_S = 5
 PRUNE_EVERY_S = 3_600
 LEASE_MS = 10_000
 _LONGEST_BACKOFF_S = 30.0
@@ -112,6 +114,7 @@ def _scheduler(clock: Clock) -> BackgroundScheduler:
 
     every(SWEEP_EVERY_S, "sweep", _sweep, now)
     every(RECONCILE_EVERY_S, "reconcile", _reconcile, soon)
+    every(ERASE_EVERY_S, "erase", _ask_for_erasing, soon)
     every(PRUNE_EVERY_S, "prune", _ask_for_prune, soon)
     return scheduler
 
@@ -122,6 +125,11 @@ def _sweep(stores: Stores, now: datetime) -> None:
 
 def _reconcile(stores: Stores, now: datetime) -> None:
     reconcile(stores.control, stores.redis, stores.settings, now)
+
+
+def _ask_for_erasing(stores: Stores, now: datetime) -> None:
+    if erase.is_due(stores, now):
+        enqueue(stores.redis, keys.UPKEEP, "erase")
 
 
 def _ask_for_prune(stores: Stores, _now: datetime) -> None:

@@ -8,6 +8,7 @@ from redis.retry import Retry
 from sqlalchemy import Engine
 
 from domain.settings import Settings
+from schema.clickhouse_client import ClickHouse
 from schema.control.engine import open_control
 
 _REDIS_TIMEOUT_S = 2.0
@@ -20,11 +21,13 @@ class Stores:
     settings: Settings
     control: Engine
     redis: redis.Redis
+    clickhouse: ClickHouse
 
     def close(self) -> None:
         """Let go of every connection."""
         self.redis.close()
         self.control.dispose()
+        self.clickhouse.close()
 
 
 def open_stores(settings: Settings) -> Stores:
@@ -38,4 +41,9 @@ def open_stores(settings: Settings) -> Stores:
         socket_connect_timeout=_REDIS_TIMEOUT_S,
         retry=Retry(NoBackoff(), 1),
     )
-    return Stores(settings, open_control(settings.database_url.get_secret_value()), client)
+    return Stores(
+        settings,
+        control=open_control(settings.database_url.get_secret_value()),
+        redis=client,
+        clickhouse=ClickHouse(settings.clickhouse_url.get_secret_value()),
+    )

@@ -25,12 +25,14 @@ from rq.serializers import JSONSerializer
 
 from domain.settings import Settings
 from schema import keys
+from workers.erase import erase
 from workers.prune import prune
 from workers.queues import JOB_TIMEOUT_S, open_queues
 from workers.stores import Stores, open_stores
 
 log = structlog.get_logger()
 JOBS: dict[str, Callable[..., None]] = {
+    "erase": erase,
     "prune": prune,
 }
 """Name in the queue → what is called with the stores, now, and the ids in the queue."""

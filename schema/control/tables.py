@@ -188,6 +188,7 @@ nodes = Table(
     Column("is_ephemeral", Boolean(), nullable=False, server_default=false()),
     _time("away_since", nullable=True),  # it said goodbye then, and means to be back by …
     _time("away_until", nullable=True),
+    Column("interval_s", Integer()),  # between its pings; 0: as it is asked, empty: it never pinged
     UniqueConstraint("account_id", "name"),
 )
 
@@ -237,7 +238,8 @@ erasures = Table(
     Column("node", _text(128), primary_key=True),  # empty: all of the account
     _time("asked_at"),
     _time("due_at"),
-    Column("attempts", Integer(), nullable=False),
+    Column("passes", Integer(), nullable=False),  # how often nothing was left of it
+    Column("attempts", Integer(), nullable=False),  # looks since then that still found something, or no store
 )
 
 STATES: dict[str, Table] = {

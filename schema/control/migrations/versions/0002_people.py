@@ -76,6 +76,7 @@ def _server() -> None:
         sa.Column("node", TEXT_128, nullable=False),
         sa.Column("asked_at", INSTANT, nullable=False),
         sa.Column("due_at", INSTANT, nullable=False),
+        sa.Column("passes", sa.Integer(), nullable=False),
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("account_id", "node", name="pk_erasures"),
     )
