@@ -168,12 +168,14 @@ def _node_registered(row: Row | None, event: Event) -> Row:
         "is_ephemeral": payload.get("is_ephemeral", False),
         "away_since": None,
         "away_until": None,
+        "interval_s": payload.get("interval_s"),
     }
 
 
 def _node_moved(state: NodeState) -> Fold:
     def moved(row: Row | None, event: Event) -> Row:
-        return {**_known(row, event), "state": state.value, "state_since": event.at}
+        back = {"away_since": None, "away_until": None} if state == NodeState.ONLINE else {}
+        return {**_known(row, event), "state": state.value, "state_since": event.at, **back}
 
     return moved
 
@@ -183,7 +185,9 @@ def _node_instance_changed(row: Row | None, event: Event) -> Row:
 
 
 def _node_described(row: Row | None, event: Event) -> Row:
-    return {**_known(row, event), "labels": event.payload["labels"], "agent": event.payload["agent"]}
+    known, payload = _known(row, event), event.payload
+    told = {"labels": payload["labels"], "agent": payload["agent"]}
+    return {**known, **told, "interval_s": payload.get("interval_s", known.get("interval_s"))}
 
 
 def _node_away(row: Row | None, event: Event) -> Row:
@@ -192,6 +196,10 @@ def _node_away(row: Row | None, event: Event) -> Row:
         "away_since": event.at,
         "away_until": datetime.fromisoformat(event.payload["until"]),
     }
+
+
+def _node_back(row: Row | None, event: Event) -> Row:
+    return {**_known(row, event), "away_since": None, "away_until": None}
 
 
 def _node_ephemeral(row: Row | None, event: Event) -> Row:
@@ -233,6 +241,7 @@ FOLDS: dict[str, Fold] = {
     "node_instance_changed": _node_instance_changed,
     "node_described": _node_described,
     "node_away": _node_away,
+    "node_back": _node_back,
     "node_ephemeral": _node_ephemeral,
     "node_removed": _ended,
 }

@@ -1,7 +1,8 @@
 """When a silent node is late, offline, deregistered. Pure: instants are Unix ms and come as arguments.
 
-Silence is what we did not hear while we could have heard: our own outages do not count. Nobody is demoted before a
-grace after our return, in which agents reconnect. Only a contact brings a node back.
+Silence is what we did not hear while we could have heard: our own outages do not count, nor does what a node has
+announced with a goodbye. Nobody is demoted before a grace after our return, in which agents reconnect. Only a contact
+brings a node back.
 """
 
 from collections.abc import Sequence
@@ -50,6 +51,16 @@ class Hearing:
 
 
 @dataclass(frozen=True, slots=True)
+class Goodbye:
+    """With its last contact a node said that it leaves.
+
+    back_within_ms  silence it has announced; None when it was stopped and is not to be waited for
+    """
+
+    back_within_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """What a node is now, and the instant of its next possible change; None when silence changes nothing more."""
 
@@ -63,11 +74,18 @@ def limits(
     offline_after_pings: int,
     deregister_after_s: int,
     grace_least_s: int = GRACE_LEAST_S,
+    *,
+    is_ephemeral: bool = False,
 ) -> Limits:
-    """The limits of a node that is expected every `interval_ms`; a limit below the one before is raised to it."""
+    """The limits of a node that is expected every `interval_ms`; a limit below the one before is raised to it.
+
+    An ephemeral node is given up, without a word before, where another one is offline.
+    """
     late = interval_ms * late_after_pings
     offline = max(late, interval_ms * offline_after_pings)
     grace = max(GRACE_PINGS * interval_ms, grace_least_s * 1000)
+    if is_ephemeral:
+        return Limits(offline, offline, offline, grace)
     return Limits(late, offline, max(offline, deregister_after_s * 1000), grace)
 
 
@@ -82,17 +100,29 @@ def state_after(silence: int, limits: Limits) -> NodeState:
     return next(state for state in reversed(LIFE) if silence >= limits.of(state))
 
 
-def judge(recorded: NodeState, last_ms: int, now_ms: int, limits: Limits, hearing: Hearing) -> Verdict:
+def judge(
+    recorded: NodeState,
+    last_ms: int,
+    now_ms: int,
+    limits: Limits,
+    hearing: Hearing,
+    goodbye: Goodbye | None = None,
+) -> Verdict:
     """Decide about a node from its recorded state and its last contact.
 
     A node that was heard just now is online, whatever it was. A silent one only ever moves on: an offline node whose
-    limits were widened does not become late. Until the grace is over a silent node stays what it is.
+    limits were widened does not become late. Until the grace is over a silent node stays what it is; one that said
+    that it was stopped needs no grace, for nothing is presumed of it.
     """
     silence = silence_ms(last_ms, now_ms, hearing.outages)
-    reached = state_after(silence, limits)
-    if reached == NodeState.ONLINE:
+    if goodbye is not None and goodbye.back_within_ms is not None:
+        silence -= goodbye.back_within_ms  # negative while it need not be heard
+    reached = state_after(max(silence, 0), limits)
+    if goodbye is not None and goodbye.back_within_ms is None:
+        recorded = _further(recorded, state_after(limits.offline_ms, limits))
+    elif reached == NodeState.ONLINE:
         return _stay(reached, silence, now_ms, limits)
-    if LIFE.index(reached) <= LIFE.index(recorded):
+    if _further(recorded, reached) == recorded:
         return _stay(recorded, silence, now_ms, limits)
     demote_from = hearing.since_ms + limits.grace_ms
     return Verdict(recorded, demote_from) if now_ms < demote_from else _stay(reached, silence, now_ms, limits)
@@ -106,6 +136,16 @@ def credible_last_ms(last_ms: int | None, recorded: NodeState, now_ms: int, limi
     if last_ms is not None and last_ms <= now_ms + CLOCK_SLACK_MS:
         return last_ms
     return now_ms - limits.of(recorded)
+
+
+def presumed_last_ms(said_ms: int, announced_ms: int, recorded: NodeState, now_ms: int, limits: Limits) -> int:
+    """The last contact to judge by when only a goodbye is known, said at `said_ms`: as much is announced as remains."""
+    return max(said_ms, now_ms - limits.of(recorded) - announced_ms)
+
+
+def _further(state: NodeState, other: NodeState) -> NodeState:
+    """The one that more silence leads to."""
+    return max(state, other, key=LIFE.index)
 
 
 def _stay(state: NodeState, silence: int, now_ms: int, limits: Limits) -> Verdict:

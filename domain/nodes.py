@@ -1,8 +1,15 @@
-"""A node's states, which moves between them there are, and when a changed instance is news."""
+"""A node's states, which moves between them there are, what it says of itself, and what of that is news."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Any
 
+CLASH_SHOWN = timedelta(minutes=10)
+"""Two machines under one name are shown until they have taken no turns for so long."""
+SKEW_SHOWN_S, SKEW_WARNED_S = 5, 60
+"""A clock that is so far from ours is shown; one so far is warned of."""
 INSTANCE_REST = timedelta(minutes=10)
 """Two machines under one name take turns with every ping; so often, at most, is that an event."""
 
@@ -14,6 +21,23 @@ class NodeState(StrEnum):
     LATE = "late"
     OFFLINE = "offline"
     DEREGISTERED = "deregistered"
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a node says of itself when it is heard; None is what it leaves unsaid.
+
+    interval_s    how often it means to ping, where that is seldomer than it is asked; 0 when it is as asked
+    is_ephemeral  it comes and goes, and is not to be missed
+    sent_at       the clock of its machine; as it always differs, it is no news
+    """
+
+    instance_id: str | None = None
+    labels: Mapping[str, str] | None = None
+    agent: Mapping[str, Any] | None = None
+    is_ephemeral: bool | None = None
+    interval_s: int | None = None
+    sent_at: datetime | None = field(default=None, compare=False)
 
 
 MOVES: dict[NodeState, frozenset[NodeState]] = {

@@ -16,6 +16,10 @@ AGENT_FACTS_MAX = 20
 AGENT_FACT_MAX_CHARS = 200
 FINISHED_MAX = 1000
 INTERVAL_MAX_S = 3_600.0
+INTERVALS_S = (30, 60, 120, 300, 600, 1_800, 3_600)
+"""Steps in which it is recorded how often a node pings, rounded up, so that jitter is no news."""
+GOODBYE_MAX_S = 3_600.0
+REASON_MAX_CHARS = 100
 CLOCK_MAX_S = 1e11
 _INSTANCE = re.compile(r"[!-~]{1,64}")
 _BYTE = re.compile(r"\(byte (\d+)\)")
@@ -31,6 +35,13 @@ class Report(msgspec.Struct):
     message: str | None = None
 
 
+class Goodbye(msgspec.Struct):
+    """The node leaves on purpose; without `back_within_s` it is not to be waited for."""
+
+    reason: Annotated[str, msgspec.Meta(min_length=1, max_length=REASON_MAX_CHARS)] = "stop"
+    back_within_s: float | None = None
+
+
 class Ping(msgspec.Struct):
     """The body of a ping; everything but the node may be left out.
 
@@ -39,6 +50,8 @@ class Ping(msgspec.Struct):
     ping_interval_s  s it means to ping every; may be longer than the server asks
     agent            version, os …
     monitors         hash of the set of monitors it runs
+    ephemeral        it comes and goes: when it is silent it is given up without a word
+    goodbye          it stops; this is its last ping for now
     live             id of the live ask it serves just now
     """
 
@@ -53,6 +66,8 @@ class Ping(msgspec.Struct):
     ) = None
     labels: dict[str, str] | None = None
     monitors: Short | None = None
+    ephemeral: bool | None = None
+    goodbye: Goodbye | None = None
     live: Short | None = None
 
 
@@ -87,6 +102,17 @@ def expected_s(ping: Ping, interval_s: float) -> float:
     return min(max(ping.ping_interval_s or 0.0, interval_s), max(INTERVAL_MAX_S, interval_s))
 
 
+def recorded_interval_s(ping: Ping, interval_s: float) -> int:
+    """How often this node is to be expected, as it is kept with the node: 0 when it pings as often as we ask."""
+    expected = expected_s(ping, interval_s)
+    return next((step for step in INTERVALS_S if step >= expected), math.ceil(expected)) if expected > interval_s else 0
+
+
+def announced_ms(goodbye: Goodbye | None) -> int:
+    """The silence that a goodbye announces; 0 for none."""
+    return int((goodbye.back_within_s or 0) * 1000) if goodbye else 0
+
+
 def report(found: Report) -> tuple[str, Outcome, str]:
     """Id, state and message, short enough to keep."""
     return found.id, found.state, (found.message or "")[:MESSAGE_MAX_CHARS]
@@ -111,6 +137,15 @@ def _check(ping: Ping) -> None:
             raise InvalidBody(f"{name} must be a number of seconds, not negative")
     if _has_control(ping.agent or {}):
         raise InvalidBody("agent must hold printable texts and finite numbers")
+    if ping.goodbye is not None:
+        _check_goodbye(ping.goodbye)
+
+
+def _check_goodbye(goodbye: Goodbye) -> None:
+    if not goodbye.reason.isprintable():
+        raise InvalidBody("goodbye.reason must be a printable text")
+    if not 0 <= (goodbye.back_within_s or 0) <= GOODBYE_MAX_S:
+        raise InvalidBody(f"goodbye.back_within_s must be a number from 0 to {GOODBYE_MAX_S:g}")
 
 
 def _numbers(ping: Ping) -> dict[str, float | None]:

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Connection, Engine, Select, select
 from domain.errors import NotFound
 from domain.events import SYSTEM, NewEvent
 from domain.ids import AccountId, NodeId
-from domain.nodes import NodeState, is_new_instance, may_move
+from domain.nodes import NodeState, Said, is_new_instance, may_move
 from schema import events
 from schema.control.engine import reading
 from schema.control.tables import nodes
@@ -28,7 +28,8 @@ class NodeRow:
     instance_id  the installation behind the name, and since when; None when its agent tells none
     agent        what the agent said of itself: version, os …
     is_ephemeral it comes and goes: deregistered without a word as soon as it is offline
-    away_since   when it last said goodbye, and by when it meant to be back
+    away_since   when it said goodbye, and by when it means to be back; None since it was heard again
+    interval_s   how often it pings, where that is seldomer than it is asked; 0 as asked, None when it never pinged
     """
 
     id: NodeId
@@ -45,6 +46,7 @@ class NodeRow:
     is_ephemeral: bool = False
     away_since: datetime | None = None
     away_until: datetime | None = None
+    interval_s: int | None = None
 
 
 def register(
@@ -59,38 +61,70 @@ def register(
     agent_clock: datetime | None = None,
     cause: str = "contact",
 ) -> NodeRow:
-    """The node of this name, made at its first contact; one that was deregistered is online again.
+    """As `meet` for one node."""
+    said = Said(instance_id, labels, agent, sent_at=agent_clock)
+    return meet(engine, account_id, {name: said}, now, cause=cause)[0]
 
-    labels, agent  None leaves what is recorded; give only what seldom changes, for each change is an event
-    agent_clock    the agent's own time as it sent, kept beside ours in the event
 
-    Writes only what is news, so it may be called with every contact. A new node has `registered_at == now`,
-    a returned one `state_since == now`. Coming back from late or offline is `transition`, not this.
+def meet(
+    engine: Engine, account_id: AccountId, said: Mapping[str, Said], now: datetime, *, cause: str = "contact"
+) -> list[NodeRow]:
+    """The nodes of these names, made at their first contact; one that was deregistered is online again.
+
+    said  what each says of itself; None leaves what is recorded. Give only what seldom changes: each change is an event
+
+    Writes only what is news, with one commit for all, so it may be called with every contact. A new node has
+    `registered_at == now`, a returned one `state_since == now`. Coming back from late or offline is `transition`.
     """
-    contact = _Contact(instance_id, labels, agent, agent_clock, cause)
-    known = find(engine, account_id, name)
-    if known is not None and not _news(known, contact, now):
-        return known
-    return events.retrying(engine, lambda conn: _register(conn, account_id, name, contact, now))
+    known = find_many(engine, account_id, list(said))
+    if len(known) == len(said) and not any(_news(known[name], said[name], cause, now) for name in said):
+        return list(known.values())
+    return events.retrying(engine, lambda conn: _meet(conn, account_id, said, now, cause))
 
 
 def register_many(
     engine: Engine, account_id: AccountId, names: Sequence[str], now: datetime, *, cause: str = "contact"
 ) -> list[NodeRow]:
-    """As `register` for many nodes that a batch of snapshots named, with one commit for all of them."""
-    contact = _Contact(None, None, None, None, cause)
+    """As `meet` for nodes that say nothing of themselves."""
+    return meet(engine, account_id, {name: Said() for name in names}, now, cause=cause)
 
-    def work(conn: Connection) -> list[NodeRow]:
-        events.hold(conn)
-        known = {node.name: node for node in _all_named(conn, account_id, names)}
-        strangers = {f"node/{uuid4()}": name for name in names if name not in known}
-        if strangers:
-            first = {stream: _first(account_id, name, contact, stream) for stream, name in strangers.items()}
-            events.open_streams(conn, first, now)
-        met = [_register(conn, account_id, node.name, contact, now) for node in known.values()]
-        return met + _all_named(conn, account_id, list(strangers.values()))
 
-    return events.retrying(engine, work)
+def remove(engine: Engine, account_id: AccountId, name: str, now: datetime, *, actor: str) -> NodeRow:
+    """Forget a node; one that is heard again is a new one. Returns what it was. Raises NotFound."""
+    return events.retrying(engine, lambda conn: remove_in(conn, account_id, name, now, actor=actor))
+
+
+def remove_in(conn: Connection, account_id: AccountId, name: str, now: datetime, *, actor: str) -> NodeRow:
+    """As `remove`, within the caller's transaction."""
+    events.hold(conn)
+    node = _find(conn, account_id, name)
+    if node is None:
+        raise NotFound(f"There is no node {name} in this account")
+    removed = NewEvent("node_removed", {"name": node.name, "state": node.state.value}, actor)
+    events.append(conn, f"node/{node.id}", node.version, [removed], now)
+    return node
+
+
+def note_away_in(
+    conn: Connection,
+    account_id: AccountId,
+    node_id: NodeId,
+    until: datetime,
+    *,
+    reason: str,
+    now: datetime,
+    agent_clock: datetime | None = None,
+) -> NodeRow:
+    """Record that a node said goodbye at `now` and means to be back `until` then. Raises NotFound."""
+    payload = {"until": until.isoformat(), "reason": reason, "agent_clock": _iso(agent_clock)}
+    return _note(conn, account_id, node_id, NewEvent("node_away", payload), now)
+
+
+def note_back_in(
+    conn: Connection, account_id: AccountId, node_id: NodeId, *, now: datetime, agent_clock: datetime | None = None
+) -> NodeRow:
+    """Record that a node that was away was heard again. Raises NotFound."""
+    return _note(conn, account_id, node_id, NewEvent("node_back", {"agent_clock": _iso(agent_clock)}), now)
 
 
 def transition(
@@ -123,9 +157,7 @@ def transition_in(
 ) -> NodeRow | None:
     """As `transition`, within the caller's transaction: a sweep moves many nodes with one commit."""
     events.hold(conn)  # before reading, so that no race with a contact undoes the moves of a whole sweep
-    node = _one(conn, (nodes.c.account_id == account_id) & (nodes.c.id == node_id))
-    if node is None:
-        raise NotFound("The account has no such node")
+    node = _of_id(conn, account_id, node_id)
     if not may_move(node.state, to_state):
         return None
     return _append(conn, node, [_moved(node, to_state, cause, agent_clock)], now)
@@ -184,65 +216,73 @@ def _to_node(row: Mapping[Any, Any]) -> NodeRow:
     return NodeRow(**{**row, "state": NodeState(row["state"])})
 
 
-@dataclass(frozen=True, slots=True)
-class _Contact:
-    """What a node says of itself when it comes; None is what it leaves unsaid."""
-
-    instance_id: str | None
-    labels: Mapping[str, str] | None
-    agent: Mapping[str, Any] | None
-    agent_clock: datetime | None
-    cause: str
+def _of_id(conn: Connection, account_id: AccountId, node_id: NodeId) -> NodeRow:
+    node = _one(conn, (nodes.c.account_id == account_id) & (nodes.c.id == node_id))
+    if node is None:
+        raise NotFound("The account has no such node")
+    return node
 
 
-def _register(conn: Connection, account_id: AccountId, name: str, contact: _Contact, now: datetime) -> NodeRow:
+def _note(conn: Connection, account_id: AccountId, node_id: NodeId, event: NewEvent, now: datetime) -> NodeRow:
     events.hold(conn)
-    known = _find(conn, account_id, name)
-    if known is None:
-        return _create(conn, account_id, name, contact, now)
-    news = _news(known, contact, now)
-    return _append(conn, known, news, now) if news else known
+    return _append(conn, _of_id(conn, account_id, node_id), [event], now)
 
 
-def _create(conn: Connection, account_id: AccountId, name: str, contact: _Contact, now: datetime) -> NodeRow:
-    stream = f"node/{uuid4()}"
-    return _record(conn, stream, 0, [_first(account_id, name, contact, stream)], now)
+def _meet(
+    conn: Connection, account_id: AccountId, said: Mapping[str, Said], now: datetime, cause: str
+) -> list[NodeRow]:
+    events.hold(conn)
+    known = {node.name: node for node in _all_named(conn, account_id, list(said))}
+    strangers = {f"node/{uuid4()}": name for name in said if name not in known}
+    if strangers:
+        first = {stream: _first(account_id, name, said[name], cause, stream) for stream, name in strangers.items()}
+        events.open_streams(conn, first, now)
+    news = {name: _news(node, said[name], cause, now) for name, node in known.items()}
+    met = [_append(conn, node, news[name], now) if news[name] else node for name, node in known.items()]
+    return met + _all_named(conn, account_id, list(strangers.values()))
 
 
-def _first(account_id: AccountId, name: str, contact: _Contact, stream: str) -> NewEvent:
+def _first(account_id: AccountId, name: str, said: Said, cause: str, stream: str) -> NewEvent:
     payload = {
         "account_id": str(account_id),
         "name": name,
-        "instance_id": contact.instance_id,
-        "labels": dict(contact.labels or {}),
-        "agent": dict(contact.agent or {}),
-        "cause": contact.cause,
-        "agent_clock": _iso(contact.agent_clock),
+        "instance_id": said.instance_id,
+        "labels": dict(said.labels or {}),
+        "agent": dict(said.agent or {}),
+        "is_ephemeral": bool(said.is_ephemeral),
+        "interval_s": said.interval_s,
+        "cause": cause,
+        "agent_clock": _iso(said.sent_at),
     }
     return NewEvent("node_registered", payload, stream)
 
 
-def _news(node: NodeRow, contact: _Contact, now: datetime) -> list[NewEvent]:
+def _news(node: NodeRow, said: Said, cause: str, now: datetime) -> list[NewEvent]:
     """What this contact tells that is not recorded yet."""
     actor = f"node/{node.id}"
     news = []
     if node.state == NodeState.DEREGISTERED:
-        news.append(_moved(node, NodeState.ONLINE, contact.cause, contact.agent_clock, actor))
-    is_new = is_new_instance(contact.instance_id, node.instance_id, node.instance_since, now)
+        news.append(_moved(node, NodeState.ONLINE, cause, said.sent_at, actor))
+    is_new = is_new_instance(said.instance_id, node.instance_id, node.instance_since, now)
     if is_new:
-        changed = {"instance_id": contact.instance_id, "before": node.instance_id}
+        changed = {"instance_id": said.instance_id, "before": node.instance_id}
         news.append(NewEvent("node_instance_changed", changed, actor))
-    if is_new or contact.instance_id in (None, node.instance_id):  # else a twin, whose description would flap
-        news += _described(node, contact, actor)
+    if is_new or said.instance_id in (None, node.instance_id):  # else a twin, whose description would flap
+        news += _described(node, said, actor)
     return news
 
 
-def _described(node: NodeRow, contact: _Contact, actor: str) -> list[NewEvent]:
-    said = {
-        "labels": dict(node.labels if contact.labels is None else contact.labels),
-        "agent": dict(node.agent if contact.agent is None else contact.agent),
+def _described(node: NodeRow, said: Said, actor: str) -> list[NewEvent]:
+    told = {
+        "labels": dict(node.labels if said.labels is None else said.labels),
+        "agent": dict(node.agent if said.agent is None else said.agent),
+        "interval_s": node.interval_s if said.interval_s is None else said.interval_s,
     }
-    return [] if said == {"labels": node.labels, "agent": node.agent} else [NewEvent("node_described", said, actor)]
+    known = {"labels": node.labels, "agent": node.agent, "interval_s": node.interval_s}
+    news = [] if told == known else [NewEvent("node_described", told, actor)]
+    if said.is_ephemeral not in (None, node.is_ephemeral):
+        news.append(NewEvent("node_ephemeral", {"is_ephemeral": said.is_ephemeral}, actor))
+    return news
 
 
 def _moved(

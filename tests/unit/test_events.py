@@ -61,6 +61,7 @@ HISTORIES: dict[str, tuple[tuple[str, Json], list[tuple[str, Json]]]] = {
             ("node_instance_changed", TWIN),
             ("node_described", DESCRIBED),
             ("node_away", {"until": "2026-01-01T12:30:00+00:00"}),
+            ("node_back", {"agent_clock": None}),
             ("node_ephemeral", {"is_ephemeral": True}),
             ("node_removed", {}),
         ],
@@ -128,8 +129,30 @@ def test_a_node_as_its_events_tell_it() -> None:
         "is_ephemeral": False,
         "away_since": None,
         "away_until": None,
+        "interval_s": None,
         "version": 4,
     }
+
+
+@pytest.mark.parametrize("ends_it", ["node_back", "node_online"])
+def test_who_said_goodbye_is_away_until_it_is_heard(ends_it: str) -> None:
+    stream, until = f"node/{UUID(int=3)}", NOON + timedelta(hours=1)
+    registered = event(stream, 1, "node_registered", REGISTERED)
+    away = event(stream, 2, "node_away", {"until": until.isoformat(), "reason": "restart", "agent_clock": None})
+    row = fold_all(None, [registered, away, event(stream, 3, "node_late", MOVED)])
+    assert row is not None
+    assert (row["away_since"], row["away_until"]) == (NOON + timedelta(minutes=2), until)
+    back = fold(row, event(stream, 4, ends_it, MOVED))
+    assert back is not None
+    assert (back["away_since"], back["away_until"]) == (None, None)
+
+
+def test_how_often_a_node_pings_stays_when_it_only_tells_its_labels() -> None:
+    stream = f"node/{UUID(int=3)}"
+    told = [("node_registered", REGISTERED | {"interval_s": 60}), ("node_described", DESCRIBED)]
+    row = fold_all(None, [event(stream, n, *fact) for n, fact in enumerate(told, 1)])
+    assert row is not None
+    assert row["interval_s"] == 60
 
 
 def test_a_revoked_membership_is_no_row() -> None:

@@ -60,6 +60,7 @@ def _nodes() -> None:
     op.add_column("nodes", sa.Column("is_ephemeral", sa.Boolean(), nullable=False, server_default=sa.false()))
     op.add_column("nodes", sa.Column("away_since", INSTANT))
     op.add_column("nodes", sa.Column("away_until", INSTANT))
+    op.add_column("nodes", sa.Column("interval_s", sa.Integer()))
 
 
 def _server() -> None:
