@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import structlog
 from fastapi import FastAPI
 
-from api import health, live, ping, problems, series, snapshots
+from api import door, health, live, ping, problems, revocations, series, snapshots
 from api.auth import KeyCache
 from api.snapshots import Ingest, Stored
 from dashboards import download, headers, pages, problem_types, signin, static
@@ -35,7 +35,12 @@ def create_app(settings: Settings) -> FastAPI:
         app.state.stores = stores
         app.state.keys = KeyCache(stores.control)
         app.state.live_hub, app.state.live_streams = LiveHub(stores.redis), 0
-        async with _ingest(settings, stores) as app.state.ingest, ping.serving(app.state):
+        async with (
+            _ingest(settings, stores) as app.state.ingest,
+            door.serving(app.state),
+            revocations.heard(app.state),
+            ping.serving(app.state),
+        ):
             yield
         await stores.close()
 

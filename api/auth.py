@@ -5,7 +5,7 @@ import hashlib
 import math
 import time
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import structlog
@@ -48,8 +48,9 @@ class _Entry:
 class KeyCache:
     """Keys by public id, so that proving a key costs no store on the hot path.
 
-    An entry is read again after five seconds, so a revoked key ends at the latest then; while the control DB is away
-    known keys go on for an hour. Unknown ids are remembered too, and the number of entries is bounded.
+    A revoked key ends as soon as we hear of it (`end`), and after five seconds at the latest, when its entry is read
+    again; while the control DB is away known keys go on for an hour. Unknown ids are remembered too, and the number of
+    entries is bounded.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -57,6 +58,7 @@ class KeyCache:
         self._entries: OrderedDict[KeyId, _Entry] = OrderedDict()
         self._reading: dict[KeyId, asyncio.Task[StoredKey | None]] = {}
         self._noting: set[asyncio.Task[None]] = set()
+        self._ended = 0
 
     async def find(self, key_id: KeyId) -> StoredKey | None:
         """The stored key of a public id, at most five seconds old."""
@@ -71,6 +73,14 @@ class KeyCache:
                 log.warning("key_served_stale", key_id=key_id)
                 return entry.stored
             raise
+
+    def end(self, key_id: KeyId) -> None:
+        """Take a key for revoked from now on; what the control DB says counts when it is read next, which is soon."""
+        self._ended += 1
+        self._reading.pop(key_id, None)
+        entry = self._entries.get(key_id)
+        if entry is not None and entry.stored is not None and entry.stored.revoked_at is None:
+            entry.stored = replace(entry.stored, revoked_at=datetime.now(UTC))
 
     def note_use(self, stored: StoredKey) -> None:
         """Record that a key was used, at most once a minute and in the background."""
@@ -89,18 +99,30 @@ class KeyCache:
             log.debug("key_use_not_noted", error=type(error).__name__)
 
     async def _read_once(self, key_id: KeyId) -> StoredKey | None:
-        reading = self._reading.get(key_id)
-        if reading is None:
-            reading = asyncio.create_task(asyncio.to_thread(api_keys.find_by_public_id, self._engine, key_id))
-            self._reading[key_id] = reading
-            reading.add_done_callback(lambda _: self._reading.pop(key_id, None))
-        stored = await asyncio.shield(reading)
+        while True:
+            ended = self._ended
+            stored = await asyncio.shield(self._reading_of(key_id))
+            if ended == self._ended:  # else it may have been read before it was revoked
+                break
         before = self._entries.get(key_id)
         self._entries[key_id] = _Entry(stored, time.monotonic(), before.noted_at if before else -math.inf)
         self._entries.move_to_end(key_id)
         if len(self._entries) > _CACHE_MAX:
             self._entries.popitem(last=False)
         return stored
+
+    def _reading_of(self, key_id: KeyId) -> asyncio.Task[StoredKey | None]:
+        """The read under way, for all who wait for this key."""
+        reading = self._reading.get(key_id)
+        if reading is None or reading.done():
+            reading = asyncio.create_task(asyncio.to_thread(api_keys.find_by_public_id, self._engine, key_id))
+            self._reading[key_id] = reading
+            reading.add_done_callback(lambda done: self._forget_reading(key_id, done))
+        return reading
+
+    def _forget_reading(self, key_id: KeyId, done: asyncio.Task[StoredKey | None]) -> None:
+        if self._reading.get(key_id) is done:
+            del self._reading[key_id]
 
 
 async def authenticate(request: Request, scope: str = Scope.INGEST) -> Principal:
@@ -118,6 +140,7 @@ async def authenticate(request: Request, scope: str = Scope.INGEST) -> Principal
     if stored is None:
         hashlib.sha256(text.encode()).digest()  # as long as for a known id
         raise WrongKey(_WRONG)
+    request.state.key = stored  # at whose door this is, whatever becomes of it: api/door.py
     if not tokens.matches(text, stored.secret_hash) or stored.revoked_at is not None:
         raise WrongKey(_WRONG)
     if scope not in stored.scopes:

@@ -13,7 +13,7 @@ from starlette.datastructures import State
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api import body
+from api import body, door
 from api.auth import authenticate
 from api.contact import NOTHING_WAITS as NOTHING
 from api.contact import Contacts, Waiting
@@ -69,6 +69,7 @@ async def post_ping(request: Request) -> Response:
     principal = await authenticate(request)
     _check_media(request)
     ping = pings.parse(await body.read(request, BODY_MAX_BYTES))
+    door.pinged(request, ping.node, ping.sent_at, now_ms)
     state = request.app.state
     settings: Settings = state.settings
     contacts: Contacts = state.contacts
@@ -133,7 +134,10 @@ async def _look(request: Request, contacts: Contacts, account_id: AccountId, nod
 
     None while Redis is away.
     """
-    return NOTHING if await request.is_disconnected() else await contacts.waiting(account_id, node, _now_ms())
+    if await request.is_disconnected():
+        return NOTHING
+    await authenticate(request)  # a key that was revoked meanwhile is handed nothing
+    return await contacts.waiting(account_id, node, _now_ms())
 
 
 async def _close_on(stopping: asyncio.Event, wakes: Wakes) -> None:

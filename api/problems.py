@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from api import door
 from dashboards import pages, signin
 from domain.errors import InvalidQuery, MetristError, NoAccount, NotFound, NotSignedIn, StoreUnavailable, WrongMethod
 from schema.clickhouse_client import ClickHouseError
@@ -35,6 +36,7 @@ def install(app: FastAPI) -> None:
 
 def respond(request: Request, error: MetristError) -> Response:
     """The response of an error: a page for a browser's visit, a problem for programs."""
+    door.refused(request, error)
     if _wants_page(request):
         if isinstance(error, NotSignedIn):
             return RedirectResponse(signin.way_in(request), 303)

@@ -11,7 +11,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api import body, contact
+from api import body, contact, door
 from api.auth import authenticate
 from domain.errors import InvalidQuery, Overloaded
 from domain.settings import Settings
@@ -91,6 +91,7 @@ async def post_snapshots(request: Request) -> Response:
     await contact.record_contact(
         request.app.state, principal, admitted.nodes, int(received_s * 1000), request.headers.get("metrist-instance")
     )
+    door.admitted(request, admitted.nodes, admitted.accepted, admitted.refusals, is_twin=is_duplicate)
     if admitted.refused:
         reasons = {refusal.reason: refusal.count for refusal in admitted.refusals}
         log.info("samples_refused", account_id=account, reasons=reasons)

@@ -51,6 +51,31 @@ class NoAccount(MetristError):
     remedy = "Make an account at /accounts/new, or open an invitation to one."
 
 
+class SignInRefused(MetristError):
+    slug, title, status = "sign-in-refused", "Signing in did not work", 403
+    remedy = "Nothing was changed. Start again at /sign-in."
+
+
+class SignInLost(SignInRefused):
+    slug, title, status = "sign-in-lost", "This sign-in cannot be finished", 400
+    remedy = "It was begun in another browser, too long ago, or is finished already: start again at /sign-in."
+
+
+class ProviderFailed(SignInRefused):
+    slug, title, status = "provider-failed", "The sign-in provider did not answer as it should", 502
+    remedy = "Try again in a minute. If it stays, the operator finds the reason in the log as sign_in_failed."
+
+
+class SignUpClosed(SignInRefused):
+    slug, title, status = "sign-up-closed", "Nobody is known here by that name yet", 403
+    remedy = "Open an invitation of an account, or ask the operator for one; METRIST_SIGN_UP says who may register."
+
+
+class IdentityTaken(SignInRefused):
+    slug, title, status = "identity-taken", "This could not be connected", 409
+    remedy = "One identity of a provider signs in one user, and a user has one of each provider."
+
+
 class Forbidden(MetristError):
     slug, title, status = "forbidden", "Not allowed", 403
     remedy = "Use a key with the scope that the detail names, or ask an owner of the account."
@@ -111,6 +136,11 @@ class Conflict(MetristError):
 
     slug, title, status = "conflict", "Someone else changed this at the same time", 409
     remedy = "Read the current state again, then repeat the change."
+
+
+class LimitReached(MetristError):
+    slug, title, status = "limit-reached", "There are as many as there may be", 409
+    remedy = "Remove what is no longer used; the detail names the limit."
 
 
 class StartRefused(MetristError):
