@@ -9,7 +9,7 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from dashboards import static
-from dashboards.format import number
+from dashboards.format import ago, number
 from domain.permissions import Permission, may
 from schema.sessions import Viewer
 
@@ -46,5 +46,6 @@ def _environment() -> Environment:
     environment.globals["Permission"] = Permission
     environment.globals["asset"] = static.url_for
     environment.globals["plotly_sheets"] = static.plotly_sheets
+    environment.filters["ago"] = ago
     environment.filters["number"] = number
     return environment

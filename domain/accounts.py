@@ -6,6 +6,8 @@ from domain.errors import InvalidBody
 
 NAME_MAX = 100
 EMAIL_MAX = 254
+DEREGISTER_MOST_S = 30 * 86_400
+"""The longest that an account may keep silent nodes."""
 
 
 class Role(StrEnum):
@@ -39,3 +41,11 @@ def clean_email(email: str) -> str:
 def called(name: str | None, email: str | None) -> str:
     """What to call a person on a page: their name, else their address, else nothing that tells who they are."""
     return name or email or "someone"
+
+
+def check_deregister_after(after_s: int, offline_after_s: int) -> None:
+    """Raises InvalidBody unless silent nodes may be given up after so long: offline first, and within a month."""
+    if after_s < offline_after_s:
+        raise InvalidBody(f"A node is offline after {offline_after_s} s; it can be deregistered then, not before")
+    if after_s > DEREGISTER_MOST_S:
+        raise InvalidBody(f"Silent nodes are deregistered after {DEREGISTER_MOST_S // 86_400} days at the latest")
