@@ -68,7 +68,7 @@ def _add_operator(commands: "Commands[argparse.ArgumentParser]") -> None:
     migrate.add_argument("--check", action="store_true", help="change nothing; fail when they are not up to date")
     _add_control(commands, "rebuild", "fold the state tables of the control DB from its events again")
     _add_accounts(_group(commands, "account", "create and list accounts"))
-    _add_keys(_group(commands, "key", "create and revoke API keys"))
+    _add_keys(_group(commands, "key", "create, list and revoke API keys"))
     user = _group(commands, "user", "let people in")
     sign_in = _add_control(user, "sign-in", "print a one-time sign-in link", module="user_sign_in")
     sign_in.add_argument("email")
@@ -88,6 +88,8 @@ def _add_keys(commands: "Commands[argparse.ArgumentParser]") -> None:
     create.add_argument(
         "--scope", action="append", choices=("ingest", "read"), help="may be repeated (ingest and read)"
     )
+    listing = _add_control(commands, "list", "list the API keys of an account", module="key_list")
+    listing.add_argument("--account", metavar="NAME", help="name or id of the account (the only one there is)")
     revoke = _add_control(commands, "revoke", "revoke an API key at once", module="key_revoke")
     revoke.add_argument("id", help="the 16 hex digits after mtr_")
 

@@ -12,6 +12,7 @@ from sqlalchemy import Engine
 from domain.errors import NotFound, StartRefused
 from domain.ids import AccountId
 from domain.settings import Settings
+from metrist import embedded
 from metrist.datadir import DataDir
 from metrist.environment import is_set, read_settings
 from metrist.reach import refuse_unreachable
@@ -30,7 +31,7 @@ class Control:
 
 
 def settings_for(data: Path | None) -> Settings:
-    """The environment's settings; for the data directory of a `metrist up`, its control DB and its address.
+    """The environment's settings; for the data directory of a `metrist up`, its control DB, Redis and address.
 
     Without one given it is ./data, if that is there and the environment names no control DB.
     """
@@ -41,7 +42,8 @@ def settings_for(data: Path | None) -> Settings:
     if not directory.control_db.exists():
         raise StartRefused(f"{directory.root} is no data directory of a `metrist up`")
     address = directory.address.read_text() if directory.address.exists() else settings.base_url
-    return read_settings(database_url=f"sqlite:///{directory.control_db}", public_url=address)
+    redis_url = None if is_set(settings, "redis_url") else embedded.redis_url(directory)
+    return read_settings(database_url=f"sqlite:///{directory.control_db}", public_url=address, redis_url=redis_url)
 
 
 @contextmanager

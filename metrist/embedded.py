@@ -1,5 +1,6 @@
 """The stores that `metrist up` brings along, unless the operator names others."""
 
+import json
 from dataclasses import dataclass
 
 from domain.settings import Settings
@@ -36,6 +37,16 @@ def embed(settings: Settings, data: DataDir) -> Embedded:
     )
 
 
+def redis_url(data: DataDir) -> str | None:
+    """Where the data directory's own Redis listens, or did last; None when it never brought one."""
+    try:
+        password = json.loads((data.root / "passwords.json").read_text())["redis"]
+        port = json.loads((data.root / "ports.json").read_text())["redis"]
+    except (OSError, ValueError, KeyError):
+        return None
+    return _redis_url(Store(port, password))
+
+
 def variables(settings: Settings, data: DataDir, embedded: Embedded) -> dict[str, str]:
     """What the pieces must be told, as settings: this is all they know of being embedded."""
     told = {"METRIST_HOST": settings.host, "METRIST_PORT": str(settings.port)}
@@ -43,9 +54,13 @@ def variables(settings: Settings, data: DataDir, embedded: Embedded) -> dict[str
         engine = embedded.engine
         told["METRIST_CLICKHOUSE_URL"] = f"http://{ENGINE_USER}:{engine.password}@{LOOPBACK}:{engine.port}/default"
     if embedded.valkey:
-        told["METRIST_REDIS_URL"] = f"redis://:{embedded.valkey.password}@{LOOPBACK}:{embedded.valkey.port}/0"
+        told["METRIST_REDIS_URL"] = _redis_url(embedded.valkey)
     if not is_set(settings, "database_url"):
         told["METRIST_DATABASE_URL"] = f"sqlite:///{data.control_db}"
     if not is_set(settings, "spool_dir"):
         told["METRIST_SPOOL_DIR"] = str(data.spool)
     return told
+
+
+def _redis_url(store: Store) -> str:
+    return f"redis://:{store.password}@{LOOPBACK}:{store.port}/0"

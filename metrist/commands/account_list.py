@@ -3,8 +3,8 @@
 import argparse
 
 from metrist import control
+from metrist.commands.key_list import describe
 from schema import accounts, api_keys
-from schema.api_keys import ListedKey
 
 
 def run(options: argparse.Namespace) -> None:
@@ -13,9 +13,4 @@ def run(options: argparse.Namespace) -> None:
         for account in accounts.list_all(opened.engine):
             print(f"{account.name}  {account.id}  since {account.created_at:%Y-%m-%d}")
             for key in api_keys.list_for(opened.engine, account.id):
-                print(f"  {_describe(key)}")
-
-
-def _describe(key: ListedKey) -> str:
-    state = "revoked" if key.revoked_at else f"used {key.last_used_at:%Y-%m-%d}" if key.last_used_at else "never used"
-    return f"key {key.id}  {key.name}  {'+'.join(sorted(key.scopes))}  {state}"
+                print(f"  {describe(key)}")

@@ -1,6 +1,7 @@
 """The operator's commands, on a control DB of their own."""
 
 import re
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,8 @@ from metrist import cli
 from schema import api_keys
 from schema.control import migrate
 from schema.control.engine import open_control
+from schema.keys import KEY_REVOKED
+from tests.valkey_server import Valkey
 
 KEY = r"mtr_[0-9a-f]{16}_[\w-]{43}"
 
@@ -58,19 +61,40 @@ def test_an_account_is_created_with_a_key_and_its_owner_let_in(capsys: pytest.Ca
 
 
 @pytest.mark.usefixtures("migrated")
-def test_a_key_is_created_and_revoked(capsys: pytest.CaptureFixture[str], control_db: str) -> None:
+def test_a_key_is_created_and_revoked(
+    capsys: pytest.CaptureFixture[str], control_db: str, valkey: Valkey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("METRIST_REDIS_URL", valkey.url)
     run(capsys, "account", "create", "works")
     key = run(capsys, "key", "create", "--account", "works", "--name", "reader", "--scope", "read").strip()
     assert re.fullmatch(KEY, key)
     public_id = keys.public_id(key)
     assert public_id
     assert f"key {public_id}  reader  read" in run(capsys, "account", "list")
-    assert run(capsys, "key", "revoke", public_id) == f"Revoked {public_id}\n"
+    assert f"key {public_id}  reader  read  never used\n" in run(capsys, "key", "list", "--account", "works")
+    with closing(valkey.client()) as client, client.pubsub(ignore_subscribe_messages=True) as heard:
+        heard.subscribe(KEY_REVOKED)
+        heard.get_message(timeout=5)
+        assert run(capsys, "key", "revoke", public_id) == f"Revoked {public_id}\n"
+        message = heard.get_message(timeout=5)
+        assert message and message["data"] == public_id.encode()
     assert run(capsys, "key", "revoke", key) == f"{public_id} was revoked before\n"
     stored = api_keys.find_by_public_id(open_control(control_db), public_id)
     assert stored
     assert stored.revoked_at
     assert "there is no API key" in refusal(capsys, "key", "revoke", "0123456789abcdef")
+
+
+@pytest.mark.usefixtures("migrated")
+def test_a_key_is_revoked_while_redis_is_away(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("METRIST_REDIS_URL", "redis://127.0.0.1:1/0")
+    run(capsys, "account", "create", "works")
+    key = run(capsys, "key", "create").strip()
+    said = run(capsys, "key", "revoke", key)
+    assert said.startswith(f"Revoked {keys.public_id(key)}\nRedis does not answer")
+    assert "revoked" in run(capsys, "key", "list")
 
 
 @pytest.mark.usefixtures("migrated")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from domain.errors import StartRefused
-from metrist import datadir
+from metrist import datadir, embedded
 from metrist.datadir import DataDir, hold
 
 
@@ -43,6 +43,13 @@ def test_passwords_are_drawn_once(tmp_path: Path) -> None:
     assert set(first) == {"clickhouse", "redis"}
     assert len(set(first.values())) == 2
     assert (tmp_path / "passwords.json").stat().st_mode & 0o777 == 0o600
+
+
+def test_commands_find_the_redis_of_a_data_directory(tmp_path: Path) -> None:
+    data = DataDir(tmp_path)
+    assert embedded.redis_url(data) is None
+    password, port = datadir.passwords(data)["redis"], datadir.ports(data)["redis"]
+    assert embedded.redis_url(data) == f"redis://:{password}@127.0.0.1:{port}/0"
 
 
 def test_ports_stay_unless_they_are_taken(tmp_path: Path) -> None:
