@@ -8,3 +8,5 @@ UserId = NewType("UserId", UUID)
 NodeId = NewType("NodeId", UUID)
 KeyId = NewType("KeyId", str)
 """The public part of an API key: 16 lower-case hex digits."""
+InvitationId = NewType("InvitationId", str)
+"""The public part of an invitation: 16 lower-case hex digits."""

@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import uuid4
 
-from sqlalchemy import Connection, Engine, Select, select, update
+from sqlalchemy import Connection, Engine, Select, func, select, update
 from sqlalchemy import delete as sql_delete
 
 from domain.accounts import Role, clean_name
-from domain.errors import NotFound
+from domain.errors import LimitReached, NotFound
 from domain.events import SYSTEM, NewEvent
 from domain.ids import AccountId, UserId
 from domain.keys import Scope
@@ -22,6 +22,8 @@ from schema.users import UserRow
 
 FIRST_OWNER = "owner@localhost"
 FIRST_ACCOUNT = "home"
+OWNED_MAX = 50
+"""How many accounts one person may own by making them on the site."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,11 @@ def create_in(conn: Connection, name: str, owner_id: UserId, now: datetime, *, a
     account = _open(conn, name, now, actor)
     memberships.grant_in(conn, account.id, owner_id, Role.OWNER, now, actor=actor)
     return account
+
+
+def create_for(engine: Engine, name: str, owner: UserId, now: datetime) -> AccountRow:
+    """A new account of a person who has signed in. Raises InvalidBody, LimitReached."""
+    return events.retrying(engine, lambda conn: _create_for(conn, name, owner, now))
 
 
 def find(engine: Engine, account_id: AccountId) -> AccountRow | None:
@@ -126,6 +133,16 @@ def _create(conn: Connection, name: str, owner_email: str | None, now: datetime,
 def _open(conn: Connection, name: str, now: datetime, actor: str) -> AccountRow:
     account = AccountRow(AccountId(uuid4()), clean_name(name), now, version=1)
     events.append(conn, f"account/{account.id}", 0, [NewEvent("account_created", {"name": account.name}, actor)], now)
+    return account
+
+
+def _create_for(conn: Connection, name: str, owner: UserId, now: datetime) -> AccountRow:
+    events.hold(conn)
+    theirs = (tables.memberships.c.user_id == owner) & (tables.memberships.c.role == Role.OWNER.value)
+    if (conn.scalar(select(func.count()).select_from(tables.memberships).where(theirs)) or 0) >= OWNED_MAX:
+        raise LimitReached(f"You own {OWNED_MAX} accounts; delete one that is no longer used")
+    account = _create(conn, name, None, now, f"user/{owner}")
+    memberships.grant_in(conn, account.id, owner, Role.OWNER, now, actor=f"user/{owner}")
     return account
 
 

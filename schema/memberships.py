@@ -44,6 +44,10 @@ class Belonging:
     name: str
     role: Role
 
+    def place(self) -> tuple[str, str]:
+        """Where it stands in a list of accounts."""
+        return self.name.casefold(), str(self.account_id)
+
 
 def list_for(engine: Engine, account_id: AccountId) -> Sequence[Member]:
     """Who belongs to an account, longest first."""
@@ -52,15 +56,6 @@ def list_for(engine: Engine, account_id: AccountId) -> Sequence[Member]:
     with reading(engine) as conn:
         found = conn.execute(theirs.order_by(memberships.c.granted_at, memberships.c.user_id))
         return [Member(user_id, email, name, Role(role), at) for user_id, email, name, role, at in found]
-
-
-def list_of(engine: Engine, user_id: UserId) -> Sequence[Belonging]:
-    """The accounts a person belongs to, by name."""
-    columns = (accounts.c.id, accounts.c.name, memberships.c.role)
-    theirs = select(*columns).join(memberships).where(memberships.c.user_id == user_id)
-    with reading(engine) as conn:
-        found = [Belonging(account_id, name, Role(role)) for account_id, name, role in conn.execute(theirs)]
-    return sorted(found, key=lambda one: (one.name.casefold(), str(one.account_id)))
 
 
 def grant(engine: Engine, account_id: AccountId, user_id: UserId, role: Role, now: datetime, *, actor: str) -> None:

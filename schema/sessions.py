@@ -13,8 +13,11 @@ from domain.ids import AccountId, UserId
 from schema import events
 from schema.control.engine import reading
 from schema.control.tables import accounts, memberships, sessions, sign_in_links, users
+from schema.memberships import Belonging
 
 TOUCH_EVERY = timedelta(minutes=1)
+ACCOUNTS_MOST = 200
+"""So many of a person's accounts does the switcher offer."""
 SEEN = (
     *(sessions.c[name] for name in ("token_hash", "last_seen_at", "idle_s")),
     *(users.c.id.label("user_id"), users.c.email, users.c.name),
@@ -47,6 +50,8 @@ class Viewer(Person):
     account_id: AccountId
     account_name: str
     role: Role
+    accounts: tuple[Belonging, ...] = ()
+    """All they belong to, by name, for the page's switcher."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,16 +108,19 @@ def find(engine: Engine, session_token: str, now: datetime) -> Viewer | None:
     """
     with reading(engine) as conn:
         found = _find_viewer(conn, tokens.digest(session_token), now)
-    if found is None:
+    if not found:
         return None
-    _touch(engine, found, now)
+    _touch(engine, found[0], now)
+    theirs = [Belonging(one["account_id"], one["account_name"], Role(one["role"])) for one in found]
+    shown = theirs[0]
     return Viewer(
-        user_id=found["user_id"],
-        email=found["email"],
-        name=found["name"],
-        account_id=found["account_id"],
-        account_name=found["account_name"],
-        role=Role(found["role"]),
+        user_id=found[0]["user_id"],
+        email=found[0]["email"],
+        name=found[0]["name"],
+        account_id=shown.account_id,
+        account_name=shown.name,
+        role=shown.role,
+        accounts=tuple(sorted(theirs, key=Belonging.place)),
     )
 
 
@@ -220,8 +228,8 @@ def _start(conn: Connection, user_id: UserId, now: datetime, terms: Terms) -> st
     return token
 
 
-def _find_viewer(conn: Connection, token_hash: bytes, now: datetime) -> RowMapping | None:
-    """The session with its user, and of the user's accounts the chosen one or else the first they joined."""
+def _find_viewer(conn: Connection, token_hash: bytes, now: datetime) -> Sequence[RowMapping]:
+    """The session with its user and each of their accounts: the chosen one first, then as they joined them."""
     joined = (
         select(*SEEN, *(accounts.c.id.label("account_id"), accounts.c.name.label("account_name"), memberships.c.role))
         .select_from(sessions)
@@ -232,7 +240,7 @@ def _find_viewer(conn: Connection, token_hash: bytes, now: datetime) -> RowMappi
     chosen_first = (accounts.c.id == sessions.c.account_id).desc().nulls_last()
     order = (chosen_first, memberships.c.granted_at, accounts.c.id)
     theirs = joined.where(sessions.c.token_hash == token_hash, _is_good(now))
-    return conn.execute(theirs.order_by(*order).limit(1)).mappings().one_or_none()
+    return conn.execute(theirs.order_by(*order).limit(ACCOUNTS_MOST)).mappings().all()
 
 
 def _find_person(conn: Connection, token_hash: bytes, now: datetime) -> RowMapping | None:

@@ -13,6 +13,7 @@ from schema import accounts, events, memberships, sessions, users
 from schema.accounts import First
 from schema.control.engine import reading
 from schema.control.tables import metadata
+from schema.memberships import Belonging
 from schema.sessions import Terms, Viewer
 from tests.racing import race
 
@@ -45,7 +46,8 @@ def rows(control: Engine, table: str) -> int:
 
 def test_a_link_becomes_a_session(control: Engine, first: First) -> None:
     viewer = sessions.find(control, sign_in(control, first.user_id), NOW)
-    assert viewer == Viewer(first.user_id, "owner@localhost", None, first.account_id, "home", Role.OWNER)
+    home = Belonging(first.account_id, "home", Role.OWNER)
+    assert viewer == Viewer(first.user_id, "owner@localhost", None, first.account_id, "home", Role.OWNER, (home,))
     assert (viewer.actor, viewer.called) == (f"user/{first.user_id}", "owner@localhost")
 
 
