@@ -10,7 +10,8 @@ from fastapi import FastAPI
 from api import door, health, live, ping, problems, revocations, series, snapshots
 from api.auth import KeyCache
 from api.snapshots import Ingest, Stored
-from dashboards import download, headers, pages, problem_types, signin, static
+from dashboards import accounts as account_pages
+from dashboards import download, headers, invite, pages, problem_types, signin, static
 from dashboards import live as live_pages
 from dashboards import settings as settings_pages
 from dashboards.live_hub import LiveHub
@@ -55,6 +56,8 @@ def create_app(settings: Settings) -> FastAPI:
         pages,
         live_pages,
         settings_pages,
+        account_pages,
+        invite,
         problem_types,
         signin,
         download,
