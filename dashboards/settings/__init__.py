@@ -3,10 +3,10 @@
 from fastapi import APIRouter
 from fastapi.responses import RedirectResponse, Response
 
-from dashboards.settings import account
+from dashboards.settings import account, people
 
 router = APIRouter(include_in_schema=False)
-for part in (account,):
+for part in (account, people):
     router.include_router(part.router)
 
 
