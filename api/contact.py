@@ -9,21 +9,23 @@ import time
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from starlette.datastructures import State
 
 from api.auth import Principal
-from api.registrar import KNOWN_MAX, Registrar, Said
+from api.registrar import KNOWN_MAX, Registrar, Seen
 from api.seldom import Seldom
 from domain import pings
 from domain.commands import Command
 from domain.errors import StoreUnavailable
 from domain.ids import AccountId
 from domain.live import Ask
-from domain.pings import Ping
+from domain.nodes import Said
+from domain.pings import Goodbye, Ping
 from domain.settings import Settings
 from schema import commands, hearing, heartbeats, live
-from schema.heartbeats import Beat, Expected, Finished
+from schema.heartbeats import Beat, Expected, Farewell, Finished
 from schema.stores import Stores
 
 NOTHING = Beat(is_new=False, clash_ms=0, commands=(), settled=())
@@ -95,8 +97,8 @@ class Contacts:
     async def ping(self, account_id: AccountId, ping: Ping, now_ms: int) -> Beat:
         """A ping's contact; nothing is found while Redis is away."""
         beat = await self._beat(account_id, ping, now_ms)
-        said = Said(ping.instance, ping.labels, ping.agent)
-        await self.registrar.introduce((account_id, ping.node), said, now_ms, is_new=beat.is_new)
+        seen = Seen(beat.is_new, beat.is_first, beat.node_id)
+        await self.registrar.introduce((account_id, ping.node), _said(ping, self._interval_s), now_ms, seen)
         return beat
 
     async def waiting(self, account_id: AccountId, node: str, now_ms: int) -> Waiting | None:
@@ -117,7 +119,7 @@ class Contacts:
         new = await self._touch(account_id, nodes, now_ms, instance)
         if len(nodes) == 1:
             said = Said(instance)
-            await self.registrar.introduce((account_id, nodes[0]), said, now_ms, is_new=nodes[0] in new)
+            await self.registrar.introduce((account_id, nodes[0]), said, now_ms, Seen(is_new=nodes[0] in new))
         else:
             self.registrar.introduce_all(account_id, nodes, now_ms, set(new))
 
@@ -147,6 +149,7 @@ class Contacts:
                     instance=ping.instance or "",
                     sent_ms=sent_ms,
                     finished=finished,
+                    farewell=_farewell(ping.goodbye),
                 )
         except StoreUnavailable as error:
             self.seldom.warn("heartbeat_lost", error)
@@ -174,3 +177,13 @@ class Contacts:
             except StoreUnavailable:
                 self._away_until_s = time.monotonic() + _AWAY_S
                 raise
+
+
+def _said(ping: Ping, interval_s: float) -> Said:
+    sent_at = None if ping.sent_at is None else datetime.fromtimestamp(ping.sent_at, UTC)
+    interval = pings.recorded_interval_s(ping, interval_s)
+    return Said(ping.instance, ping.labels, ping.agent, ping.ephemeral, interval, sent_at)
+
+
+def _farewell(goodbye: Goodbye | None) -> Farewell | None:
+    return Farewell(goodbye.reason, pings.announced_ms(goodbye)) if goodbye else None

@@ -92,8 +92,10 @@ def hold_s(ping: Ping, interval_s: float, most_s: float) -> float:
     """How long to hold a ping at most.
 
     Never longer than a node's interval: a held request proves nothing about who holds its other end, so a node that
-    is held must come as often as one that is not.
+    is held must come as often as one that is not. A goodbye is never held: nobody stays to hear the answer.
     """
+    if ping.goodbye is not None:
+        return 0.0
     return min(max(ping.wait, 0.0), interval_s, most_s)
 
 

@@ -4,7 +4,7 @@ Receive time decides. All of it comes again by itself: a lost record with the no
 the control DB (workers/sweep.py).
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -15,22 +15,28 @@ import redis.asyncio
 from domain.commands import LEASE_MOST, LEASE_MS, Command, CommandId, Outcome
 from domain.ids import AccountId
 from domain.live import Ask
+from domain.nodes import CLASH_SHOWN, SKEW_SHOWN_S
 from schema import commands, keys, live
 from schema.lua import Lua, Value, redis_faults
 
 _HEARTBEAT, _TOUCH, _SETTLE = Lua("contact", "lease", "heartbeat"), Lua("contact", "touch"), Lua("settle")
 _SETTLED_AT_ONCE = 500
+UNKNOWN_INTERVAL_MS = 300_000
+"""How often a node is expected that never pinged and has shown no cadence yet; the same in contact.lua."""
 
 
 class Contact(msgspec.Struct, kw_only=True):
     """What Redis knows of a node; instants in Unix ms by our clock.
 
-    last      last contact
+    last      last contact; one that is `presumed` never came, but was put in the place of one that Redis lost
     state     as the sweep recorded it last; "" for a node the sweep has not seen yet
     interval  ms between contacts that are expected
     instance  of the last contact that named one; `other` the one before, last heard at `other_last`
     clash     when two instances were last seen taking turns under this name; 0 is never
-    skew      ms the agent's clock is ahead of ours, less the request's time on its way; None when it told no time
+    skew      ms the agent's clock is ahead of ours, less the time on their way of the quickest of its last requests
+              (`skews`); None when it told no time
+    bye       why it said goodbye with its last contact, "" when it did not; `away` is the silence in ms it announced
+    node      id of the node in the control DB as the sweep knows it; "" for one it has not seen yet
     """
 
     last: int
@@ -42,6 +48,25 @@ class Contact(msgspec.Struct, kw_only=True):
     other_last: int = 0
     clash: int = 0
     skew: int | None = None
+    skews: list[int] = []
+    bye: str = ""
+    away: int = 0
+    node: str = ""
+    presumed: bool = False
+
+    def clashes(self, now_ms: int) -> bool:
+        """Whether two machines share this name just now."""
+        return bool(self.clash) and now_ms - self.clash < CLASH_SHOWN.total_seconds() * 1000
+
+    def back_by_ms(self, now_ms: int) -> int | None:
+        """By when it means to be back; None when it is not away, or that time is over."""
+        until_ms = self.last + self.away
+        return until_ms if self.away and until_ms > now_ms else None
+
+    def skew_s(self) -> float | None:
+        """How far its clock is ahead of ours, in seconds, when that is worth showing; a clock behind is negative."""
+        is_shown = self.skew is not None and abs(self.skew) > SKEW_SHOWN_S * 1000
+        return self.skew / 1000 if self.skew is not None and is_shown else None
 
 
 class Expected(NamedTuple):
@@ -64,6 +89,8 @@ class Beat:
     """What a ping found in Redis.
 
     is_new    the sweep has not seen the node yet: it may not be registered
+    is_first  Redis had no record of it at all: it is new, was removed or deregistered, or Redis was flushed
+    node_id   as `Contact.node`
     clash_ms  when two instances were last seen under this name; 0 is never
     settled   finished commands that were open until now; the others were repeated or forgotten
     live      what its agent is to stream; None when nobody looks
@@ -74,6 +101,15 @@ class Beat:
     commands: Sequence[Command]
     settled: Sequence[CommandId]
     live: Ask | None = None
+    node_id: str = ""
+    is_first: bool = False
+
+
+class Farewell(NamedTuple):
+    """A ping's goodbye: why, and how long a silence it announces (ms); 0 for a node that is not to be waited for."""
+
+    reason: str
+    announced_ms: int = 0
 
 
 class Judged(NamedTuple):
@@ -81,6 +117,7 @@ class Judged(NamedTuple):
 
     seen_ms  the last contact it is based on; None when Redis had no record
     due_ms   when to look again; None forgets the node
+    node_id  of the control DB; a process that knew another one of this name learns by it that the name is another's
     """
 
     node: str
@@ -89,6 +126,9 @@ class Judged(NamedTuple):
     due_ms: int | None
     last_ms: int
     interval_ms: int
+    node_id: str = ""
+    is_presumed: bool = False
+    farewell: Farewell = Farewell("")
 
 
 _decode = msgspec.msgpack.Decoder(Contact).decode
@@ -104,8 +144,12 @@ async def beat(
     instance: str = "",
     sent_ms: int | None = None,
     finished: Sequence[Finished] = (),
+    farewell: Farewell | None = None,
 ) -> Beat:
-    """A ping: note the contact, settle what is finished, lease what waits. Raises StoreUnavailable."""
+    """A ping: note the contact, settle what is finished, lease what waits. Raises StoreUnavailable.
+
+    farewell  its goodbye, if it is one; then nothing is leased, for nobody is there to do it
+    """
     where = [
         keys.nodes(account_id),
         keys.deadlines(account_id),
@@ -115,10 +159,20 @@ async def beat(
     ]
     skew = "" if sent_ms is None else sent_ms - now_ms
     reports = [part for report in finished for part in report]
-    args: list[Value] = [node, now_ms, *expected, instance, skew, LEASE_MS, LEASE_MOST, *reports]
-    state, clash, leased, settled, ask = await _HEARTBEAT.run(client, where, args)
-    ended = [CommandId(command.decode()) for command in settled]
-    return Beat(not state, clash, commands.unpack(node, leased), ended, live.decode_ask(ask))
+    reason, announced_ms = farewell or Farewell("")
+    most = 0 if farewell else LEASE_MOST
+    about: list[Value] = [node, now_ms, *expected, instance, skew]
+    args = [*about, reason, announced_ms, LEASE_MS, most, *reports]
+    state, clash, leased, settled, ask, node_id, is_first = await _HEARTBEAT.run(client, where, args)
+    return Beat(
+        is_new=not state,
+        clash_ms=clash,
+        commands=commands.unpack(node, leased),
+        settled=[CommandId(command.decode()) for command in settled],
+        live=live.decode_ask(ask),
+        node_id=node_id.decode(),
+        is_first=bool(is_first),
+    )
 
 
 async def touch(
@@ -132,7 +186,7 @@ async def touch(
 ) -> list[str]:
     """Snapshots came: note the contacts; returns the nodes that the sweep has not seen yet. Raises StoreUnavailable.
 
-    A node that never pings is expected at its own cadence, at least every `expected.interval_ms`.
+    A node that never pings is expected at its own cadence, which `expected.interval_ms` is the quickest of.
     """
     where = [keys.nodes(account_id), keys.deadlines(account_id)]
     unknown: list[bytes] = await _TOUCH.run(client, where, [now_ms, *expected, instance, *nodes])
@@ -152,7 +206,8 @@ async def read_last_contact(
     client: redis.asyncio.Redis, account_id: AccountId, nodes: Sequence[str]
 ) -> dict[str, float]:
     """When these nodes were last heard, Unix seconds, as far as it is known. Raises StoreUnavailable."""
-    return {name: contact.last / 1000 for name, contact in (await read_contacts(client, account_id, nodes)).items()}
+    found = await read_contacts(client, account_id, nodes)
+    return {name: contact.last / 1000 for name, contact in found.items() if not contact.presumed}
 
 
 def read_contacts_sync(client: redis.Redis, account_id: AccountId, nodes: Sequence[str]) -> dict[str, Contact]:
@@ -173,13 +228,35 @@ def due(client: redis.Redis, accounts: Sequence[AccountId], now_ms: int, at_most
     return {account_id: [name.decode() for name in names] for account_id, names in pairs if names}
 
 
-def with_deadline(client: redis.Redis, account_id: AccountId, nodes: Sequence[str]) -> set[str]:
-    """Those of the nodes that the sweep will look at some time. Raises StoreUnavailable."""
-    if not nodes:
-        return set()
+def deadlines(client: redis.Redis, account_id: AccountId) -> dict[str, int]:
+    """When the sweep will look at each of the account's nodes, Unix ms. Raises StoreUnavailable."""
     with redis_faults():
-        scores = client.zmscore(keys.deadlines(account_id), list(nodes))
-    return {name for name, score in zip(nodes, scores, strict=True) if score is not None}
+        found: Any = client.zrange(keys.deadlines(account_id), 0, -1, withscores=True)
+    return {name.decode(): int(score) for name, score in found}
+
+
+def known(client: redis.Redis, account_id: AccountId) -> set[str]:
+    """The account's nodes that Redis has a record of. Raises StoreUnavailable."""
+    with redis_faults():
+        found: Any = client.hkeys(keys.nodes(account_id))
+    return {name.decode() for name in found}
+
+
+def look_at(client: redis.Redis, account_id: AccountId, nodes: Collection[str], now_ms: int) -> None:
+    """Have the sweep look at these nodes at once. Raises StoreUnavailable."""
+    if nodes:
+        with redis_faults():
+            client.zadd(keys.deadlines(account_id), dict.fromkeys(nodes, now_ms))
+
+
+async def forget(client: redis.asyncio.Redis, account_id: AccountId, node: str) -> None:
+    """Drop all that is known of a node that was removed; its next contact is a first one. Raises StoreUnavailable."""
+    with redis_faults():
+        async with client.pipeline(transaction=True) as pipeline:
+            pipeline.hdel(keys.nodes(account_id), node)
+            pipeline.zrem(keys.deadlines(account_id), node)
+            pipeline.delete(keys.queue(account_id, node), keys.commands(account_id, node))
+            await pipeline.execute()
 
 
 def settle(client: redis.Redis, account_id: AccountId, judged: Sequence[Judged], now_ms: int) -> int:
@@ -188,7 +265,9 @@ def settle(client: redis.Redis, account_id: AccountId, judged: Sequence[Judged],
     heard = 0
     for start in range(0, len(judged), _SETTLED_AT_ONCE):  # so that no ping waits long behind a script
         rows = judged[start : start + _SETTLED_AT_ONCE]
-        args = ["" if part is None else part for row in rows for part in row]
+        args = [
+            "" if part is None else part for row in rows for part in (*row[:-2], int(row.is_presumed), *row.farewell)
+        ]
         heard += _SETTLE.run_sync(client, where, [now_ms, *args])
     return heard
 

@@ -10,11 +10,11 @@ from sqlalchemy import Engine
 from domain.commands import Kind
 from domain.events import Event
 from domain.ids import AccountId
-from domain.nodes import NodeState
+from domain.nodes import NodeState, Said
 from domain.settings import Settings
 from schema import accounts, events, hearing, heartbeats, keys, nodes
 from schema.control.engine import reading
-from schema.heartbeats import Contact, Expected
+from schema.heartbeats import Contact, Expected, Farewell
 from tests.valkey_server import Calls, Valkey
 from workers.sweep import reconcile, sweep_liveness
 
@@ -42,20 +42,29 @@ class Fleet(Calls):
         self.account_id = accounts.create(control, "home", None, at(LONG_AGO_S)).id
 
     def beat(
-        self, seconds: float, *names: str, account_id: AccountId | None = None, skew_ms: int | None = None
+        self,
+        seconds: float,
+        *names: str,
+        account_id: AccountId | None = None,
+        skew_ms: int | None = None,
+        farewell: Farewell | None = None,
+        is_ephemeral: bool = False,
     ) -> list[Kind]:
         """These nodes ping; returns what they were told."""
         account_id = account_id or self.account_id
         asked = Expected(self.settings.ping_interval_s * 1000, self.settings.late_after_pings)
         sent_ms = None if skew_ms is None else ms(seconds) + skew_ms
+        said = Said(interval_s=0, is_ephemeral=is_ephemeral)
 
         async def work(client: redis.asyncio.Redis) -> list[Kind]:
             told = []
             for name in names:
-                beat = await heartbeats.beat(client, account_id, name, ms(seconds), asked, sent_ms=sent_ms)
+                beat = await heartbeats.beat(
+                    client, account_id, name, ms(seconds), asked, sent_ms=sent_ms, farewell=farewell
+                )
                 told += [command.kind for command in beat.commands]
                 if beat.is_new:
-                    nodes.register(self.control, account_id, name, None, at(seconds))
+                    nodes.meet(self.control, account_id, {name: said}, at(seconds))
             return told
 
         return self.run(work)
@@ -109,8 +118,8 @@ class Fleet(Calls):
             return events.read(conn, f"node/{node.id}")
 
     def told(self, name: str) -> list[tuple[str, str]]:
-        """Each event's type and cause."""
-        return [(event.type, event.payload["cause"]) for event in self.history(name)]
+        """Each event's type, and its cause if it has one."""
+        return [(event.type, event.payload.get("cause", "")) for event in self.history(name)]
 
     def contact(self, name: str) -> Contact | None:
         return heartbeats.read_contacts_sync(self.sync, self.account_id, [name]).get(name)

@@ -1,21 +1,32 @@
 -- note_contact(nodes, deadlines, name, contact): a node was heard. Shared by heartbeat.lua and touch.lua.
 --
--- contact  now, late_after (pings), instance ('' unknown), floor (ms) and one of
---          interval (ms, what the node was asked to keep) or neither, for a node that only sends snapshots
--- returns  the record as it is now; record.state is nil for a node that Redis did not know
+-- contact  now, late_after (pings), instance ('' unknown), and either interval (ms, what a ping was asked to keep) or
+--          floor (ms), for snapshots; of a ping also skew (ms, or nil), bye (reason of a goodbye, or nil), away (ms)
+-- returns  the record as it is now, and whether it was made just now; record.state is nil until the sweep has seen it
 --
 -- Why in Redis: reading the record, comparing the instance and writing record and deadline must not interleave with
 -- another contact or with the sweep's settle.lua, which relies on `last` to see that a contact came in between.
 
 local CADENCE_MAX_MS = 300000
 local CLASH_INTERVALS = 10
+local SKEWS_KEPT = 5
 
 -- A node that never pinged is expected at its own cadence: the last gap, but falling slowly, so that one quick
 -- repetition does not make the next ordinary gap look like silence. Our own outages must not raise it for ever: capped.
+-- Of a node heard once no gap is known, so the longest is presumed: silence that nobody promised to end is no lateness.
 local function cadence(record, contact)
-  local gap = record.last and contact.now - record.last or 0
-  local expected = math.max(contact.floor, gap, math.floor((record.interval or 0) * 0.9))
-  return math.min(expected, math.max(contact.floor, CADENCE_MAX_MS))
+  local most = math.max(contact.floor, CADENCE_MAX_MS)
+  if not record.interval then return most end
+  local expected = math.max(contact.floor, contact.now - record.last, math.floor(record.interval * 0.9))
+  return math.min(expected, most)
+end
+
+-- A request's way makes a clock look behind, never ahead: of the last few the largest is the nearest to the truth.
+local function note_skew(record, skew)
+  local skews = record.skews or {}
+  table.insert(skews, 1, skew)
+  skews[SKEWS_KEPT + 1] = nil
+  record.skews, record.skew = skews, math.max(unpack(skews))
 end
 
 -- One change of instance is a new installation; the former one coming back soon after is two machines of one name.
@@ -36,11 +47,12 @@ local function note_contact(nodes, deadlines, name, contact)
     record.interval = cadence(record, contact)
   end
   note_instance(record, contact)
-  record.last = contact.now
-  if contact.skew then record.skew = contact.skew end
+  if contact.skew then note_skew(record, contact.skew) end
+  -- Known to be online: look again when it would be late. Anything else, and a goodbye and its end, is settled at once.
+  local is_plain = record.state == 'online' and not contact.bye and not record.bye
+  local due = is_plain and contact.now + record.interval * contact.late_after or contact.now
+  record.last, record.presumed, record.bye, record.away = contact.now, nil, contact.bye, contact.away
   redis.call('HSET', nodes, name, cmsgpack.pack(record))
-  -- Known to be online: look again when it would be late. Anything else the sweep settles at once.
-  local due = record.state == 'online' and contact.now + record.interval * contact.late_after or contact.now
   redis.call('ZADD', deadlines, due, name)
-  return record
+  return record, not packed
 end

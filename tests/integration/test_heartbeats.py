@@ -1,6 +1,7 @@
 """Contacts in Redis: what a ping and a snapshot leave there, on a real server."""
 
 import asyncio
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -11,22 +12,19 @@ from domain.errors import StoreUnavailable
 from domain.ids import AccountId
 from domain.liveness import Hearing
 from schema import hearing, heartbeats, keys
-from schema.heartbeats import Beat, Contact, Expected, Judged
+from schema.heartbeats import UNKNOWN_INTERVAL_MS, Beat, Contact, Expected, Farewell, Judged
 from tests.valkey_server import Calls, Valkey
 
 HOME = AccountId(UUID(int=1))
 NOW = 1_800_000_000_000
 ASKED = Expected(10_000, 3)
-RISING = 60_000, 120_000, 180_000
 
 
 class Contacts(Calls):
     """The calls of schema.heartbeats and schema.hearing, as an API process makes them, and what they leave behind."""
 
-    def beat(self, now_ms: int, node: str = "web-1", *, instance: str = "", sent_ms: int | None = None) -> Beat:
-        return self.run(
-            lambda client: heartbeats.beat(client, HOME, node, now_ms, ASKED, instance=instance, sent_ms=sent_ms)
-        )
+    def beat(self, now_ms: int, node: str = "web-1", **said: Any) -> Beat:
+        return self.run(lambda client: heartbeats.beat(client, HOME, node, now_ms, ASKED, **said))
 
     def touch(self, now_ms: int, *names: str, instance: str = "") -> list[str]:
         return self.run(lambda client: heartbeats.touch(client, HOME, names, now_ms, ASKED, instance=instance))
@@ -52,7 +50,7 @@ def store(valkey: Valkey, redis_sync: redis.Redis) -> Contacts:
 
 
 def test_a_first_ping_is_new_and_due_at_once(store: Contacts) -> None:
-    assert store.beat(NOW) == Beat(is_new=True, clash_ms=0, commands=[], settled=[])
+    assert store.beat(NOW) == Beat(is_new=True, clash_ms=0, commands=[], settled=[], is_first=True)
     assert store.contact() == Contact(last=NOW, interval=10_000, pinged=True)
     assert store.due() == NOW
 
@@ -83,13 +81,15 @@ def test_snapshots_touch_all_their_nodes(store: Contacts) -> None:
 
 def test_who_only_sends_snapshots_is_expected_at_its_own_cadence(store: Contacts) -> None:
     store.touch(NOW, "web-1")
-    assert store.contact().interval == 10_000
-    for after in RISING:
-        store.touch(NOW + after, "web-1")
+    assert store.contact().interval == UNKNOWN_INTERVAL_MS, "of one contact no cadence is known"
+    now = NOW
+    for _ in range(20):
+        now += 60_000
+        store.touch(now, "web-1")
     assert store.contact().interval == 60_000
-    store.touch(NOW + RISING[-1] + 1_000, "web-1")
+    store.touch(now + 1_000, "web-1")
     assert store.contact().interval == 54_000, "one quick repetition says little"
-    store.touch(NOW + 86_400_000, "web-1")
+    store.touch(now + 86_400_000, "web-1")
     assert store.contact().interval == 300_000, "a day of silence is no cadence"
 
 
@@ -111,6 +111,65 @@ def test_the_skew_stays_when_a_ping_tells_no_time(store: Contacts) -> None:
     store.beat(NOW, sent_ms=NOW + 7)
     store.beat(NOW + 10_000)
     assert store.contact().skew == 7
+
+
+def test_a_slow_request_does_not_make_a_clock_look_behind(store: Contacts) -> None:
+    ways_ms = [20, 3_000, 15, 40, 9_000]
+    for n, way_ms in enumerate(ways_ms):
+        now = NOW + n * 10_000
+        store.beat(now, sent_ms=now + 240_000 - way_ms)
+    assert store.contact().skew == 240_000 - 15
+
+
+def test_a_clock_that_is_set_right_is_believed_after_a_few_pings(store: Contacts) -> None:
+    for n in range(12):
+        now = NOW + n * 10_000
+        store.beat(now, sent_ms=now + (3_600_000 if n < 6 else 0))
+    assert store.contact().skew == 0
+
+
+def test_a_goodbye_is_noted_until_the_next_contact_and_leases_nothing(store: Contacts) -> None:
+    store.beat(NOW)
+    store.settle("web-1", NOW, NOW + 30_000)
+    store.beat(NOW + 1_000, farewell=Farewell("restart", 60_000))
+    contact = store.contact()
+    assert (contact.bye, contact.away, contact.back_by_ms(NOW + 2_000)) == ("restart", 60_000, NOW + 61_000)
+    assert contact.back_by_ms(NOW + 61_000) is None
+    assert store.due() == NOW + 1_000, "the sweep has something to record"
+    store.touch(NOW + 5_000, "web-1")
+    assert (store.contact().bye, store.contact().away) == ("", 0)
+    assert store.due() == NOW + 5_000, "and its end, too"
+
+
+def test_what_the_sweep_knows_of_a_node_comes_with_its_pings(store: Contacts) -> None:
+    assert store.beat(NOW).is_first
+    again = store.beat(NOW + 1_000)
+    assert (again.is_first, again.is_new, again.node_id) == (False, True, "")
+    judged = Judged("web-1", NOW + 1_000, "online", NOW + 31_000, NOW + 1_000, 10_000, "a1b2")
+    heartbeats.settle(store.sync, HOME, [judged], NOW + 1_000)
+    settled = store.beat(NOW + 2_000)
+    assert (settled.is_new, settled.node_id) == (False, "a1b2")
+    store.run(lambda client: heartbeats.forget(client, HOME, "web-1"))
+    assert store.beat(NOW + 3_000).is_first
+
+
+def test_a_presumed_contact_is_not_shown(store: Contacts) -> None:
+    judged = Judged("web-1", None, "online", NOW + 30_000, NOW, 10_000, is_presumed=True)
+    heartbeats.settle(store.sync, HOME, [judged], NOW)
+    assert store.run(lambda client: heartbeats.read_last_contact(client, HOME, ["web-1"])) == {}
+    store.beat(NOW + 1_000)
+    assert not store.contact().presumed
+
+
+@pytest.mark.parametrize(("skew_ms", "shown"), [(None, None), (5_000, None), (5_001, 5.001), (-240_000, -240.0)])
+def test_a_clock_far_from_ours_is_shown(skew_ms: int | None, shown: float | None) -> None:
+    assert Contact(last=NOW, skew=skew_ms).skew_s() == shown
+
+
+def test_a_clash_is_shown_until_it_has_stopped_for_a_while() -> None:
+    assert not Contact(last=NOW).clashes(NOW)
+    assert Contact(last=NOW, clash=NOW).clashes(NOW + 599_999)
+    assert not Contact(last=NOW, clash=NOW).clashes(NOW + 600_000)
 
 
 def test_a_new_installation_is_no_clash(store: Contacts) -> None:

@@ -9,6 +9,7 @@ import pytest
 from domain.commands import Kind
 from domain.nodes import NodeState
 from schema import accounts, heartbeats, keys, nodes
+from schema.heartbeats import UNKNOWN_INTERVAL_MS
 from tests.fleet import DEREGISTERED_S, LATE_S, OFFLINE_S, Fleet, at, ms
 
 
@@ -120,7 +121,7 @@ def test_a_node_whose_contact_came_without_the_control_db_is_registered(fleet: F
     node = nodes.find(fleet.control, fleet.account_id, "web-1")
     assert node is not None
     assert (node.state, node.instance_id) == (NodeState.ONLINE, "i1")
-    assert fleet.due_s("web-1") == LATE_S
+    assert fleet.due_s("web-1") == 3 * UNKNOWN_INTERVAL_MS / 1000
 
 
 def test_a_deadline_of_a_node_that_nobody_knows_is_dropped(fleet: Fleet) -> None:
@@ -134,10 +135,11 @@ def test_a_thousand_nodes_are_due_at_once(fleet: Fleet) -> None:
     nodes.register_many(fleet.control, fleet.account_id, names, at(0))
     fleet.touch(0, *names)
     fleet.sweep(0)
-    fleet.hear(0, LATE_S)
-    assert fleet.sweep(LATE_S) == 1_000
+    late_s = 3 * UNKNOWN_INTERVAL_MS // 1000
+    fleet.hear_on(late_s)
+    assert fleet.sweep(late_s) == 1_000
     assert {node.state for node in nodes.list_for(fleet.control, fleet.account_id)} == {NodeState.LATE}
-    assert fleet.sweep(LATE_S) == 0
+    assert fleet.sweep(late_s) == 0
 
 
 def test_accounts_are_apart(fleet: Fleet) -> None:

@@ -4,7 +4,19 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from domain.liveness import LIFE, Hearing, Limits, Verdict, credible_last_ms, judge, limits, silence_ms, state_after
+from domain.liveness import (
+    LIFE,
+    Goodbye,
+    Hearing,
+    Limits,
+    Verdict,
+    credible_last_ms,
+    judge,
+    limits,
+    presumed_last_ms,
+    silence_ms,
+    state_after,
+)
 from domain.nodes import NodeState, may_move
 
 ONLINE, LATE, OFFLINE, DEREGISTERED = LIFE
@@ -230,3 +242,78 @@ def _followed(verdict: Verdict, last: int, some: Limits, hearing: Hearing) -> tu
         return verdict.state, verdict.due_ms
     assert again.due_ms == hearing.since_ms + some.grace_ms
     return verdict.state, again.due_ms
+
+
+announced = st.integers(1, 3_600_000)
+
+
+@given(states, instants, st.integers(0, 3 * DAY_MS), some_limits, outages(), announced)
+def test_nobody_is_demoted_for_silence_it_announced(
+    recorded: NodeState, last: int, passed: int, some: Limits, gaps: list[tuple[int, int]], announced_ms: int
+) -> None:
+    now = last + passed
+    hearing = Hearing(now, 0, gaps)
+    state = judge(recorded, last, now, some, hearing, Goodbye(announced_ms)).state
+    if LIFE.index(state) > LIFE.index(recorded):
+        assert silence_ms(last, now, gaps) >= some.of(state) + announced_ms
+
+
+@given(states, instants, st.integers(0, 3 * DAY_MS), some_limits, outages(), announced)
+def test_announced_silence_only_puts_a_judgement_off(
+    recorded: NodeState, last: int, passed: int, some: Limits, gaps: list[tuple[int, int]], announced_ms: int
+) -> None:
+    """Judged so much later and without a word, while we hear all the time, it is the same."""
+    now = last + passed
+    with_word = judge(recorded, last, now + announced_ms, some, ALWAYS, Goodbye(announced_ms))
+    without = judge(recorded, last, now, some, ALWAYS)
+    assert with_word.state == without.state
+    if with_word.due_ms is not None and without.due_ms is not None:
+        assert with_word.due_ms == without.due_ms + announced_ms
+    assert LIFE.index(judge(recorded, last, now, some, Hearing(now, 0, gaps), Goodbye(announced_ms)).state) <= max(
+        LIFE.index(recorded), LIFE.index(judge(recorded, last, now, some, Hearing(now, 0, gaps)).state)
+    )
+
+
+@given(states, instants, st.integers(0, 3 * DAY_MS), some_limits, outages(), announced)
+def test_a_goodbye_is_looked_at_again_when_it_is_over_and_not_for_ever(
+    recorded: NodeState, last: int, passed: int, some: Limits, gaps: list[tuple[int, int]], announced_ms: int
+) -> None:
+    now, goodbye = last + passed, Goodbye(announced_ms)
+    verdict = judge(recorded, last, now, some, Hearing(now, 0, gaps), goodbye)
+    while verdict.due_ms is not None:
+        assert verdict.due_ms > now
+        now = verdict.due_ms
+        verdict = judge(verdict.state, last, now, some, Hearing(now, 0, gaps), goodbye)
+    assert verdict.state == DEREGISTERED
+
+
+@given(states, instants, st.integers(0, 3 * DAY_MS), some_limits, instants, outages())
+def test_who_was_stopped_is_offline_at_once_and_never_nearer(
+    recorded: NodeState, last: int, passed: int, some: Limits, since: int, gaps: list[tuple[int, int]]
+) -> None:
+    now = last + passed
+    verdict = judge(recorded, last, now, some, Hearing(now, since, gaps), Goodbye(None))
+    assert LIFE.index(verdict.state) >= LIFE.index(OFFLINE)
+    assert verdict.state == recorded or may_move(recorded, verdict.state)
+    assert verdict.due_ms is None or verdict.due_ms > now
+
+
+@given(states, instants, st.integers(0, 3 * DAY_MS), instants, outages())
+def test_an_ephemeral_node_is_never_late_nor_offline(
+    recorded: NodeState, last: int, passed: int, since: int, gaps: list[tuple[int, int]]
+) -> None:
+    now, some = last + passed, limits(10_000, 3, 10, 14_400, is_ephemeral=True)
+    assert judge(recorded, last, now, some, Hearing(now, since, gaps)).state in (recorded, ONLINE, DEREGISTERED)
+    assert judge(ONLINE, last, last + 99_999, some, ALWAYS).state == ONLINE
+    assert judge(ONLINE, last, last + 100_000, some, ALWAYS).state == DEREGISTERED
+
+
+@given(instants, st.integers(0, 3 * DAY_MS), some_limits, announced, states)
+def test_what_remains_of_an_announced_time_is_presumed_after_a_loss(
+    said: int, passed: int, some: Limits, announced_ms: int, recorded: NodeState
+) -> None:
+    assume(some.late_ms < some.offline_ms < some.deregister_ms)
+    now = said + passed
+    last = presumed_last_ms(said, announced_ms, recorded, now, some)
+    assert said <= last <= now
+    assert judge(recorded, last, now, some, ALWAYS, Goodbye(announced_ms)).state in (recorded, ONLINE)
