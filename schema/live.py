@@ -61,10 +61,11 @@ async def asked(client: redis.asyncio.Redis, account_id: AccountId, node: str) -
 
 async def publish(client: redis.asyncio.Redis, account_id: AccountId, node: str, message: Message) -> Ask | None:
     """Hand data on to whoever looks; returns what is asked now, None when nobody looks. Raises StoreUnavailable."""
-    with redis_faults(), client.pipeline(transaction=False) as pipeline:  # type: ignore[attr-defined]
-        pipeline.get(keys.live_ask(account_id, node))
-        pipeline.publish(keys.live_channel(account_id, node), encode(message))
-        found, _ = await pipeline.execute()
+    with redis_faults():
+        async with client.pipeline(transaction=False) as pipeline:
+            pipeline.get(keys.live_ask(account_id, node))
+            pipeline.publish(keys.live_channel(account_id, node), encode(message))
+            found, _ = await pipeline.execute()
     return decode_ask(found)
 
 
