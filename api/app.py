@@ -11,7 +11,7 @@ from api import door, health, live, ping, problems, revocations, series, snapsho
 from api.auth import KeyCache
 from api.snapshots import Ingest, Stored
 from dashboards import accounts as account_pages
-from dashboards import download, headers, invite, pages, problem_types, signin, static
+from dashboards import download, headers, invite, oauth, pages, problem_types, signin, static
 from dashboards import live as live_pages
 from dashboards import settings as settings_pages
 from dashboards.live_hub import LiveHub
@@ -60,6 +60,7 @@ def create_app(settings: Settings) -> FastAPI:
         invite,
         problem_types,
         signin,
+        oauth,
         download,
         static,
     ):

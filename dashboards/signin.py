@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from fastapi import APIRouter, Depends, Form, Query, Request
 from fastapi.responses import RedirectResponse, Response
 
+from dashboards import providers
 from dashboards.headers import require_same_origin
 from dashboards.render import page
 from domain import browsers, places
@@ -34,7 +35,8 @@ def show_sign_in(request: Request, token: str = "", after: Next = "") -> Respons
     place = places.local_path(after)
     if not token and _person(request) is not None:
         return RedirectResponse(place, 303)
-    return sign_in_page(request, place, "Sign in to Metrist", NO_LINK, token=token)
+    detail = "" if providers.offered(request) else NO_LINK
+    return sign_in_page(request, place, "Sign in to Metrist", detail, token=token)
 
 
 @router.post("/sign-in", dependencies=[Depends(require_same_origin)])
@@ -68,10 +70,21 @@ def sign_out_everywhere(request: Request) -> Response:
 
 
 def sign_in_page(
-    request: Request, after: str, title: str, detail: str, *, token: str = "", status: int = 200
+    request: Request, after: str, title: str, detail: str, *, token: str = "", status: int = 200, back: str = ""
 ) -> Response:
-    """How to come in, and why it did not work."""
-    return page(request, "sign_in.html", token=token, after=after, title=title, detail=detail, status=status)
+    """How to come in, and why it did not work; `back` leads who is in already to where they were."""
+    return page(
+        request,
+        "sign_in.html",
+        token=token,
+        after=after,
+        title=title,
+        detail=detail,
+        back=back,
+        status=status,
+        providers=providers.offered(request),
+        sign_up=request.app.state.settings.sign_up,
+    )
 
 
 def viewer_of(request: Request) -> Viewer:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -67,10 +67,39 @@ class Settings(BaseSettings):
     session_idle_days: int = Field(14, gt=0, description="A session unused for so long ends")
     session_max_days: int = Field(90, gt=0, description="A session ends after so long in any case")
     sign_in_link_minutes: int = Field(60, gt=0, description="A one-time sign-in link works for so long")
+    sign_up: Literal["open", "invited", "closed"] = Field(
+        "open", description="Who becomes a user by signing in through a provider: anyone, who has an invitation, nobody"
+    )
+    secret_key: SecretStr = Field(
+        SecretStr(""),
+        description="Signs what a browser keeps while it signs in; made once, in the control DB, when empty",
+    )
+    github_client_id: str = Field("", description="Client ID of the OAuth app at GitHub; shows its button")
+    github_client_secret: SecretStr = Field(
+        SecretStr(""), description="Client secret of the OAuth app at GitHub", validate_default=True
+    )
+    github_url: str = Field("https://github.com", description="Address of GitHub, or of a GitHub Enterprise Server")
+    oidc_issuer: str = Field(
+        "", description="Issuer of an OpenID Connect provider, as its discovery document names it; shows its button"
+    )
+    oidc_client_id: str = Field("", description="Client ID at the OpenID Connect provider", validate_default=True)
+    oidc_client_secret: SecretStr = Field(
+        SecretStr(""), description="Client secret at the OpenID Connect provider", validate_default=True
+    )
+    oidc_name: str = Field("single sign-on", description="What the provider's button calls it: Continue with …")
 
     # logs
     log_format: Literal["json", "console"] = Field("console", description="json for machines, console for people")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged")
+
+    @field_validator("github_client_secret", "oidc_client_id", "oidc_client_secret")
+    @classmethod
+    def _complete(cls, value: str | SecretStr, info: ValidationInfo) -> str | SecretStr:
+        """Half a provider is none: its button would lead nowhere."""
+        first = "github_client_id" if info.field_name == "github_client_secret" else "oidc_issuer"
+        if info.data.get(first) and not value:
+            raise ValueError(f"must be set, too, since METRIST_{first.upper()} is")
+        return value
 
     @property
     def base_url(self) -> str:

@@ -9,7 +9,7 @@ from structlog.typing import Processor
 
 from domain.settings import Settings
 
-QUIET = ("uvicorn.error", "apscheduler", "rq.worker", "httpx", "alembic", "asyncio")
+QUIET = ("uvicorn.error", "apscheduler", "rq.worker", "httpx", "httpx2", "httpcore2", "authlib", "alembic", "asyncio")
 """Libraries that tell at *info* what we tell better or not at all."""
 
 
