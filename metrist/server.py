@@ -9,6 +9,7 @@ from fastapi import FastAPI
 
 from api.app import create_app
 from domain.settings import Settings
+from metrist import capacity
 from metrist.listener import BACKLOG, listen, passed
 from metrist.protocol import Protocol
 
@@ -24,6 +25,7 @@ def serve(settings: Settings) -> None:
     """Serve on the passed socket, or else on our own, until SIGTERM or SIGINT. Raises StartRefused."""
     listener = passed() or listen(settings.host, settings.port)
     app = create_app(settings)
+    capacity.make_room()
     config = uvicorn.Config(
         app,
         loop="uvloop",
