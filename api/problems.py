@@ -11,7 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import RedirectResponse, Response
 
 from api import door
@@ -31,6 +31,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _on_validation)
     for store_error in (RedisError, SQLAlchemyError, ClickHouseError):
         app.add_exception_handler(store_error, _on_store)
+    app.add_exception_handler(ClientDisconnect, _on_gone)
     app.add_exception_handler(Exception, _on_bug)
 
 
@@ -102,6 +103,11 @@ async def _on_validation(request: Request, error: Exception) -> Response:
 async def _on_store(request: Request, error: Exception) -> Response:
     log.warning("store_failed", path=request.url.path, error=type(error).__name__, exc_info=error)
     return respond(request, StoreUnavailable("a store is not reachable just now; try again in a few seconds"))
+
+
+async def _on_gone(_request: Request, _error: Exception) -> Response:
+    """Whoever left in the middle of its body reads no answer; nginx's number, should something count them."""
+    return Response(status_code=499)
 
 
 async def _on_bug(request: Request, error: Exception) -> Response:

@@ -16,6 +16,7 @@ import httpx
 import pytest
 import uvicorn
 from sqlalchemy import Engine
+from structlog.testing import capture_logs
 
 from api.app import create_app
 from api.ping import BODY_MAX_BYTES
@@ -243,6 +244,18 @@ def test_a_wrong_header_is_a_problem(api: Api, headers: dict[str, str], status: 
     reply = api.post('{"node": "stranger"}', **headers)
     assert (reply.status_code, reply.json()["status"]) == (status, status)
     assert api.contact("stranger") is None
+
+
+def test_who_leaves_in_the_middle_of_a_body_is_no_mistake_of_ours(api: Api) -> None:
+    url = api.http.base_url
+    head = f"POST /api/v1/ping HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {api.key}\r\nContent-Length: 99\r\n\r\n{{"
+    with capture_logs() as said:
+        with socket.create_connection((url.host, url.port or 80)) as connection:
+            connection.sendall(head.encode())
+            time.sleep(0.2)
+        time.sleep(0.3)
+    assert said == []
+    assert api.ping("web-1")["node"]["name"] == "web-1"
 
 
 def test_a_waiting_command_comes_at_once_and_its_report_ends_it(api: Api) -> None:
