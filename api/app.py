@@ -15,6 +15,7 @@ from dashboards import download, headers, invite, oauth, pages, problem_types, s
 from dashboards import live as live_pages
 from dashboards import settings as settings_pages
 from dashboards.live_hub import LiveHub
+from dashboards.node_list import routes as node_list
 from domain.settings import Settings
 from domain.snapshots import Admission
 from schema import spool
@@ -53,6 +54,7 @@ def create_app(settings: Settings) -> FastAPI:
         live,
         series,
         health,
+        node_list,
         pages,
         live_pages,
         settings_pages,

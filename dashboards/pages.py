@@ -1,24 +1,18 @@
-"""The pages of an account: its nodes, one node with its graphs, and how to connect one."""
+"""The pages of an account besides its list of nodes: one node with its graphs, and how to connect one."""
 
-import asyncio
-import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from time import time
-from typing import Annotated, Any
+from typing import Annotated
 
 from anyio import to_thread
 from fastapi import APIRouter, Depends, Request
-from fastapi.responses import JSONResponse, RedirectResponse, Response, StreamingResponse
+from fastapi.responses import RedirectResponse, Response
 
 from dashboards.charts import Group, Latest, group
 from dashboards.format import ago
-from dashboards.nodes import FIGURES, Changes, changes
 from dashboards.render import page
 from dashboards.signin import viewer_of
-from dashboards.watch import AWAY, Follower, NodeWatch, Watches
+from dashboards.watch import AWAY
 from domain.errors import NotFound
-from domain.nodes import NodeState
 from domain.series import Selector
 from schema import heartbeats, nodes, series
 from schema.sessions import Viewer
@@ -35,13 +29,12 @@ RANGES = {
     "90d": "90 days",
     "1y": "year",
 }
-STREAM_LASTS_S = 600.0
-"""A stream ends after so long and the browser opens it again, which asks anew who is looking."""
+USUAL_RANGE, YOUNG_RANGE, YOUNG_S = "1h", "15m", 1_800
+"""What a node's page opens with; the little that a young node has sent would be lost in an hour."""
 
 LISTED_DAYS = 400
 """A metric the node has not sent for so long has no graph; those without samples in the shown range fold away."""
 
-EVENT_STREAM = "text/event-stream"
 Viewing = Annotated[Viewer, Depends(viewer_of)]
 
 router = APIRouter(include_in_schema=False)
@@ -51,33 +44,6 @@ router = APIRouter(include_in_schema=False)
 def start() -> Response:
     """The nodes are where one starts."""
     return RedirectResponse("/nodes", 307)
-
-
-@router.get("/nodes")
-async def list_nodes(request: Request, viewer: Viewing) -> Response:
-    """The table of nodes, with what is known of them inside."""
-    watch = _watch(request, viewer)
-    known = _message(changes({}, await watch.look()), watch, is_whole=True)
-    titles = {key: figure.title for key, figure in FIGURES.items()}
-    return page(request, "nodes.html", viewer, place="nodes", known=known, states=list(NodeState), figures=titles)
-
-
-@router.get("/nodes.json")
-async def list_nodes_as_json(request: Request, viewer: Viewing, node: str | None = None) -> Response:
-    """The same for browsers that no stream reaches."""
-    watch = _watch(request, viewer)
-    known = _of(changes({}, await watch.look()), node)
-    return JSONResponse(_message(known, watch, is_whole=node is None), headers={"cache-control": "no-store"})
-
-
-@router.get("/nodes/stream")
-async def stream_nodes(request: Request, viewer: Viewing, node: str | None = None) -> Response:
-    """Changes of all nodes, or of one, as server-sent events; a node may be called `stream` too."""
-    if EVENT_STREAM not in request.headers.get("accept", ""):
-        return await show_node("stream", request, viewer)
-    headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
-    events = _events(_watch(request, viewer), node, request.app.state.stopping)
-    return StreamingResponse(events, media_type=EVENT_STREAM, headers=headers)
 
 
 @router.get("/nodes/{name:path}")
@@ -92,6 +58,7 @@ async def show_node(name: str, request: Request, viewer: Viewing, part: str = ""
         return page(request, "_groups.html", viewer, groups=groups)
     contact_s = await _contact_s(request, viewer, name)
     now_s = time()
+    age_s = now_s - node.registered_at.timestamp()
     return page(
         request,
         "node.html",
@@ -99,9 +66,10 @@ async def show_node(name: str, request: Request, viewer: Viewing, part: str = ""
         node=node,
         groups=groups,
         ranges=RANGES,
+        range=YOUNG_RANGE if age_s < YOUNG_S else USUAL_RANGE,
         contact_s=contact_s,
         contact_words=ago(None if contact_s is None else now_s - contact_s),
-        registered_words=ago(now_s - node.registered_at.timestamp()),
+        registered_words=ago(age_s),
     )
 
 
@@ -133,50 +101,3 @@ async def _contact_s(request: Request, viewer: Viewer, name: str) -> float | Non
     except AWAY:
         return None
     return contacts.get(name)
-
-
-async def _events(watch: NodeWatch, node: str | None, stopping: asyncio.Event) -> AsyncIterator[bytes]:
-    """Server-sent events: all there is first, then what changes; an empty one when a look found nothing new.
-
-    They end when the server stops, and do not make it wait.
-    """
-    ends_at = time() + STREAM_LASTS_S
-    is_whole = node is None
-    async with watch.follow() as follower, _woken_by(stopping, follower):
-        while time() < ends_at and not stopping.is_set():
-            news = _of(await follower.next(), node)
-            message = json.dumps(_message(news, watch, is_whole=is_whole), separators=(",", ":"), ensure_ascii=False)
-            is_whole = False
-            yield f"event: nodes\ndata: {message}\n\n".encode()
-
-
-@asynccontextmanager
-async def _woken_by(stopping: asyncio.Event, follower: Follower) -> AsyncIterator[None]:
-    waiting = asyncio.create_task(stopping.wait())
-    waiting.add_done_callback(lambda _: follower.woken.set())
-    try:
-        yield
-    finally:
-        waiting.cancel()
-
-
-def _message(news: Changes, watch: NodeWatch, *, is_whole: bool) -> dict[str, Any]:
-    return {
-        "now": time(),
-        "whole": is_whole,
-        "nodes": list(news.nodes.values()),
-        "removed": sorted(news.removed),
-        "away": sorted(watch.away),
-    }
-
-
-def _of(news: Changes, node: str | None) -> Changes:
-    return news if node is None else news.only(node)
-
-
-def _watch(request: Request, viewer: Viewer) -> NodeWatch:
-    state = request.app.state
-    if not hasattr(state, "watches"):
-        state.watches = Watches(state.stores)
-    watches: Watches = state.watches
-    return watches.of(viewer.account_id)

@@ -48,4 +48,5 @@ def _environment() -> Environment:
     environment.globals["plotly_sheets"] = static.plotly_sheets
     environment.filters["ago"] = ago
     environment.filters["number"] = number
+    environment.filters["thousands"] = "{:,}".format
     return environment

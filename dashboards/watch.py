@@ -1,98 +1,123 @@
-"""Keep open pages current: one look at an account's nodes for all pages that show them.
+"""Keep open pages current: one look at an account's nodes for all pages that show some of them.
 
-A watch runs while somebody follows it. It looks at last contacts every 2 s, at figures every 10 s (seldomer with
-many nodes), and at the nodes' states every 10 s and at once when a transition is published. A follower that reads
-slowly finds all it has missed merged into one message: it loses steps in between, never memory of ours.
+It goes on only while someone follows. What is known stays for a while, so that the next page costs a look at the log.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
-from time import monotonic, time
+from time import monotonic
+from typing import Any
 
+import msgspec
 import structlog
-from anyio import to_thread
-from clickhouse_connect.driver.exceptions import ClickHouseError
-from redis.exceptions import RedisError
-from sqlalchemy.exc import SQLAlchemyError
 
-from dashboards.nodes import FIGURES, Changes, Minutes, Node, changes, figures_of, first_minute
-from domain.errors import MetristError
+from dashboards.node_list.followers import Follower, ListFollower, NodeFollower
+from dashboards.node_list.index import Node
+from dashboards.node_list.looks import AWAY, FIGURES_EVERY_S, Looks
+from dashboards.node_list.query import NodeQuery
+from dashboards.node_list.selection import Selection
 from domain.ids import AccountId
-from domain.series import MINUTE, Plan, Selector
-from schema import heartbeats, keys, nodes, series
+from schema import keys
 from schema.stores import Stores
 
-CONTACTS_EVERY_S = 2.0
-STATES_EVERY_S = 10.0
-FIGURES_EVERY_S = 10.0
-NODES_A_SECOND = 50  # of figures: 10,000 nodes are looked at every 200 s
+__all__ = ["AWAY", "NodeWatch", "Watches"]
+
+LOOK_EVERY_S = 2.0
+REST_S = 0.25
+"""Transitions that are published one after the other are looked at together."""
+SORT_WAIT_S = 0.5
+FIGURES_WAIT_S = 0.06
+"""So long a page that is being made waits for what it is sorted by, and for its figures; its stream brings them."""
 RETRY_S = 2.0
-AWAY = (MetristError, RedisError, SQLAlchemyError, ClickHouseError, OSError)
-"""What a store that is away, or refuses, raises; the page stays up and says so."""
+KEPT_S = 300.0
+SELECTIONS_KEPT = 32
 
 log = structlog.get_logger()
 
 
-@dataclass(eq=False)
-class Follower:
-    """One open page: what it has not been told yet."""
-
-    pending: Changes = field(default_factory=Changes)
-    woken: asyncio.Event = field(default_factory=asyncio.Event)
-
-    def tell(self, news: Changes) -> None:
-        self.pending.merge(news)
-        self.woken.set()
-
-    async def next(self) -> Changes:
-        """All changes since the last call; waits for at most one look, and may then be empty."""
-        await self.woken.wait()
-        self.woken.clear()
-        news, self.pending = self.pending, Changes()
-        return news
-
-
 class NodeWatch:
-    """The nodes of one account as they are now."""
+    """The pages that show nodes of one account, and the looks they share."""
 
     def __init__(self, stores: Stores, account_id: AccountId) -> None:
-        self.view: dict[str, Node] = {}
-        self.away: set[str] = set()
-        self._stores = stores
+        self.used_at = monotonic()
+        self._looks = Looks(stores, account_id)
+        self._redis = stores.redis
         self._account_id = account_id
         self._followers: set[Follower] = set()
+        self._selections: dict[NodeQuery, Selection] = {}
         self._task: asyncio.Task[None] | None = None
-        self._told = asyncio.Event()
-        self._states_due = self._figures_due = 0.0
+        self._beside: dict[str, asyncio.Task[Any]] = {}
+        self._told, self._asked = asyncio.Event(), asyncio.Event()
 
     @property
     def is_followed(self) -> bool:
         return bool(self._followers)
 
+    @property
+    def away(self) -> set[str]:
+        """Which of "states", "contacts", "figures" could not be read."""
+        return self._looks.away
+
+    async def open_list(self, query: NodeQuery) -> ListFollower:
+        """A page of the list: states and last contacts as they are, and of figures what came in a moment."""
+        await self._open()
+        await self._soon("sort", self._looks.read_to_sort([query.sort]), SORT_WAIT_S)
+        selection = self._selection(query)
+        await selection.refresh(self._looks.sort_version(query.sort))
+        follower = ListFollower(self._looks.index, selection, query)
+        shown = follower.nodes()
+        self._looks.drop_old_figures(shown)
+        await self._looks.read_contacts(shown)
+        await self._soon("figures", self._looks.read_figures(shown), FIGURES_WAIT_S)
+        return follower
+
+    async def open_node(self, name: str) -> NodeFollower:
+        """The page of one node."""
+        await self._open()
+        follower = NodeFollower(self._looks.index, name)
+        await self._looks.read_contacts(follower.nodes())
+        return follower
+
     @asynccontextmanager
-    async def follow(self) -> AsyncIterator[Follower]:
-        """Hear of changes; the first message is everything."""
-        follower = Follower()
-        if self.view:
-            follower.tell(changes({}, self.view))
+    async def follow(self, follower: Follower) -> AsyncIterator[None]:
+        """Wake the follower, at once and then with every look, until the block ends."""
         self._followers.add(follower)
-        if self._task is None:
+        if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._run())
+        follower.woken.set()
+        self._asked.set()
         try:
-            yield follower
+            yield
         finally:
             self._followers.discard(follower)
+            self.used_at = monotonic()
             if not self._followers:
                 await self._stop()
 
-    async def look(self) -> dict[str, Node]:
-        """The nodes for a page that is being made: as known, or read now; figures come with the stream."""
-        if not (self.is_followed and self.view):
-            self._states_due = 0.0
-            await self._refresh(with_figures=False)
-        return self.view
+    async def _open(self) -> None:
+        self.used_at = monotonic()
+        await self._looks.read_log(at_once=not self.is_followed)
+
+    async def _soon(self, what: str, read: Coroutine[Any, Any, Any], wait_s: float) -> None:
+        """Let a read go on by itself when it takes long; one of a kind at a time, however many pages ask."""
+        if what in self._beside:
+            read.close()
+        else:
+            self._beside[what] = asyncio.create_task(read)
+            self._beside[what].add_done_callback(lambda _: self._beside.pop(what, None))
+        await asyncio.wait([self._beside[what]], timeout=wait_s)
+
+    def _selection(self, query: NodeQuery) -> Selection:
+        """Everyone who asks for the same rows shares one, whatever page of them; the last few asked for are kept."""
+        first = query.first_page()
+        found = self._selections.pop(first, None) or Selection(self._looks.index, first)
+        self._selections[first] = found
+        followed = {follower.selection for follower in self._lists()}
+        idle = [key for key, selection in self._selections.items() if selection not in followed]
+        for key in idle[: max(0, len(idle) - SELECTIONS_KEPT)]:
+            del self._selections[key]
+        return found
 
     async def _stop(self) -> None:
         task, self._task = self._task, None
@@ -100,86 +125,87 @@ class NodeWatch:
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
-        self._states_due = self._figures_due = 0.0
 
     async def _run(self) -> None:
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._listen())
-            while True:
-                before = self.view
-                await self._refresh(with_figures=True)
-                news = changes(before, self.view)
-                for follower in self._followers:
-                    follower.tell(news)
-                self._told.clear()
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(self._told.wait(), CONTACTS_EVERY_S)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._listen())
+                tasks.create_task(self._look_forever())
+                tasks.create_task(self._read_figures_forever())
+        except Exception:
+            log.exception("watch_failed", account_id=str(self._account_id))
 
     async def _listen(self) -> None:
-        """Look at the states at once when a transition is published."""
+        """Look at the log at once when an event of a node is published; other events are none of ours."""
         while True:
             try:
-                async with self._stores.redis.pubsub() as channel:
+                async with self._redis.pubsub() as channel:
                     await channel.subscribe(keys.events_channel(self._account_id))
-                    async for _ in channel.listen():
-                        self._states_due = 0.0
-                        self._told.set()
+                    async for message in channel.listen():
+                        if is_of_nodes(message):
+                            self._looks.expire_log()
+                            self._told.set()
             except AWAY:
                 await asyncio.sleep(RETRY_S)
 
-    async def _refresh(self, *, with_figures: bool) -> None:
-        if monotonic() >= self._states_due:
-            await self._tried("states", self._read_states)
-        await self._tried("contacts", self._read_contacts)
-        if with_figures and monotonic() >= self._figures_due:
-            await self._tried("figures", self._read_figures)
+    async def _look_forever(self) -> None:
+        while True:
+            self._told.clear()
+            await self._looks.read_log()
+            await self._refresh()
+            await self._looks.read_contacts(self._shown())
+            self._wake()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._told.wait(), LOOK_EVERY_S)
+            await asyncio.sleep(REST_S)
 
-    async def _tried(self, what: str, read: Callable[[], Awaitable[dict[str, Node]]]) -> None:
-        """Take what a store says; one that is away leaves the last look standing, and the page is told."""
-        try:
-            self.view = await read()
-            self.away.discard(what)
-        except AWAY as error:
-            if what not in self.away:
-                log.warning("nodes_not_read", what=what, account_id=str(self._account_id), error=type(error).__name__)
-            self.away.add(what)
+    async def _read_figures_forever(self) -> None:
+        """Beside the looks, so that states and contacts never wait for the store of samples."""
+        while True:
+            self._asked.clear()
+            is_new = await self._looks.read_to_sort([follower.query.sort for follower in self._lists()])
+            await self._refresh()
+            await self._looks.read_figures(self._shown(), anew=is_new)
+            self._wake()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._asked.wait(), FIGURES_EVERY_S / 2)
 
-    async def _read_states(self) -> dict[str, Node]:
-        rows = await to_thread.run_sync(nodes.list_for, self._stores.control, self._account_id)
-        self._states_due = monotonic() + STATES_EVERY_S
-        known = {row.name: {"name": row.name, "state": str(row.state), "labels": dict(row.labels)} for row in rows}
-        return {name: self.view.get(name, {"contact_s": None}) | node for name, node in known.items()}
+    async def _refresh(self) -> None:
+        for selection in {follower.selection for follower in self._lists()}:
+            await selection.refresh(self._looks.sort_version(selection.query.sort))
 
-    async def _read_contacts(self) -> dict[str, Node]:
-        contacts = await heartbeats.read_last_contact(self._stores.redis, self._account_id, list(self.view))
-        return {name: node | {"contact_s": contacts.get(name)} for name, node in self.view.items()}
+    def _lists(self) -> list[ListFollower]:
+        return [follower for follower in self._followers if isinstance(follower, ListFollower)]
 
-    async def _read_figures(self) -> dict[str, Node]:
-        self._figures_due = monotonic() + max(FIGURES_EVERY_S, len(self.view) / NODES_A_SECOND)
-        now_s = time()
-        found = figures_of(await to_thread.run_sync(self._read_minutes, now_s), now_s)
-        return {name: node | {"figures": found.get(name, {})} for name, node in self.view.items()}
+    def _shown(self) -> list[Node]:
+        return list(dict.fromkeys(node for follower in self._followers for node in follower.nodes()))
 
-    def _read_minutes(self, now_s: float) -> list[Minutes]:
-        selector = Selector([figure.metric for figure in FIGURES.values()])
-        plan = Plan(MINUTE, MINUTE.width_s, first_minute(now_s), int(now_s) + 1)
-        found = series.read(self._stores.clickhouse, self._account_id, selector, plan)
-        return [Minutes(one.node, one.metric, one.labels, _points(one)) for one in found.series]
+    def _wake(self) -> None:
+        for follower in self._followers:
+            follower.woken.set()
 
 
 class Watches:
-    """The watch of each account that is looked at just now."""
+    """The watch of each account that is looked at, or was a moment ago."""
 
     def __init__(self, stores: Stores) -> None:
         self._stores = stores
         self._by_account: dict[AccountId, NodeWatch] = {}
 
     def of(self, account_id: AccountId) -> NodeWatch:
-        """The account's watch; those that nobody follows any more are let go."""
-        self._by_account = {key: watch for key, watch in self._by_account.items() if watch.is_followed}
-        return self._by_account.setdefault(account_id, NodeWatch(self._stores, account_id))
+        """The account's watch; those that nobody used for a while are let go."""
+        used_since = monotonic() - KEPT_S
+        kept = {key: one for key, one in self._by_account.items() if one.is_followed or one.used_at >= used_since}
+        self._by_account = kept
+        return kept.get(account_id) or kept.setdefault(account_id, NodeWatch(self._stores, account_id))
 
 
-def _points(one: series.Series) -> list[tuple[float, float]]:
-    pairs = zip(series.decode_numbers(one.ts), series.decode_numbers(one.main), strict=True)
-    return [(ts_s, value) for ts_s, value in pairs if ts_s is not None and value is not None]
+def is_of_nodes(message: dict[str, Any]) -> bool:
+    """Whether a message of the events channel tells of a node; one that cannot be read does not."""
+    if message["type"] != "message":
+        return True  # we have just subscribed: what was published before is in the log only
+    try:
+        told = msgspec.json.decode(message["data"])
+    except msgspec.DecodeError:
+        return False
+    return isinstance(told, dict) and str(told.get("type", "")).startswith("node_")

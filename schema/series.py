@@ -108,13 +108,13 @@ def read(
     question is too expensive.
     """
     if plan.resolution.width_s:
-        buckets = _sql("buckets_rollup").replace("/*table*/", plan.resolution.table)
+        buckets = question("buckets_rollup").replace("/*table*/", plan.resolution.table)
         buckets = buckets.replace("/*main*/", _MAIN_OF_ROLLUP[aggregation])
     else:
-        buckets = _sql("buckets_raw").replace("/*main*/", _MAIN_OF_SAMPLES[aggregation])
+        buckets = question("buckets_raw").replace("/*main*/", _MAIN_OF_SAMPLES[aggregation])
     if across != "none":
         assert across in ACROSS
-        buckets = _sql("buckets_across").replace("/*across*/", across).replace("/*buckets*/", buckets)
+        buckets = question("buckets_across").replace("/*across*/", across).replace("/*buckets*/", buckets)
     parameters: dict[str, Any] = {
         "account": account_id,
         "step_s": plan.step_s,
@@ -122,8 +122,8 @@ def read(
         "to_s": max(0, plan.to_s),
         "series_max": SERIES_MAX,
     }
-    sql = _sql("series").replace("/*buckets*/", _select(buckets, selector, parameters))
-    answer = msgspec.json.decode(_ask(clickhouse, sql, parameters), type=_BucketAnswer)
+    sql = question("series").replace("/*buckets*/", _select(buckets, selector, parameters))
+    answer = msgspec.json.decode(ask(clickhouse, sql, parameters), type=_BucketAnswer)
     found = [
         Series(row[0], row[1], labels_of(row[2]), *row[3:]) for row in sorted(answer.data, key=itemgetter(0, 1, 2))
     ]
@@ -137,14 +137,29 @@ def list_series(clickhouse: ClickHouse, account_id: AccountId, selector: Selecto
         "seen_since_s": max(0, int(seen_since_s)),
         "series_max": SERIES_MAX,
     }
-    sql = _select(_sql("series_list"), selector, parameters)
-    answer = msgspec.json.decode(_ask(clickhouse, sql, parameters), type=_ListAnswer)
+    sql = _select(question("series_list"), selector, parameters)
+    answer = msgspec.json.decode(ask(clickhouse, sql, parameters), type=_ListAnswer)
     return [Listed(row[0], row[1], labels_of(row[2]), row[3], row[4]) for row in answer.data]
 
 
-def decode_numbers(array: msgspec.Raw) -> list[float | None]:
-    """A series' JSON array as numbers."""
-    return msgspec.json.decode(array, type=list[float | None])
+def ask(clickhouse: ClickHouse, sql: str, parameters: Mapping[str, Any]) -> bytes:
+    """The answer to one of our questions; raises StoreUnavailable, InvalidQuery when it takes too much."""
+    try:
+        return clickhouse.raw_query(sql, parameters, settings=_READ_SETTINGS)
+    except DatabaseError as error:
+        if any(code in str(error) for code in _TOO_LONG):
+            raise InvalidQuery(
+                "the question reads too much: ask for fewer series, a shorter range or a longer step"
+            ) from error
+        if "UNKNOWN_TABLE" in str(error):
+            raise StoreUnavailable("the tables are not made yet: run `metrist migrate`") from error
+        raise
+
+
+@cache
+def question(name: str) -> str:
+    """The text of schema/queries/<name>.sql."""
+    return files("schema").joinpath("queries", f"{name}.sql").read_text("utf-8")
 
 
 @lru_cache(maxsize=100_000)
@@ -187,21 +202,3 @@ def _labels(labels: Mapping[str, str], parameters: dict[str, Any]) -> str:
         parameters[f"label_{number}"] = f",{labelset({key: value})},"
         conditions.append(f"position(concat(',', labelset, ','), {{label_{number}:String}}) > 0")
     return " AND ".join(conditions)
-
-
-def _ask(clickhouse: ClickHouse, sql: str, parameters: Mapping[str, Any]) -> bytes:
-    try:
-        return clickhouse.raw_query(sql, parameters, settings=_READ_SETTINGS)
-    except DatabaseError as error:
-        if any(code in str(error) for code in _TOO_LONG):
-            raise InvalidQuery(
-                "the question reads too much: ask for fewer series, a shorter range or a longer step"
-            ) from error
-        if "UNKNOWN_TABLE" in str(error):
-            raise StoreUnavailable("the tables are not made yet: run `metrist migrate`") from error
-        raise
-
-
-@cache
-def _sql(name: str) -> str:
-    return files("schema").joinpath("queries", f"{name}.sql").read_text("utf-8")

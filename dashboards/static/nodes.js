@@ -1,233 +1,167 @@
-// The table of nodes: one model of what the server said, drawn as rows that keep themselves current.
+// The list of nodes: the address says what is shown, the server finds, sorts and counts, the stream tells what changes.
 import { isTyping } from "./app.js";
-import { tellAge } from "./clock.js";
-import { number } from "./format.js";
-import { drawSparkline, sparkline } from "./sparkline.js";
+import { Rows } from "./rows.js";
 import { follow } from "./stream.js";
 
-const STATES = ["offline", "late", "online", "deregistered"]; // what needs a look comes first
-const FIGURES = {
-  cpu: { unit: "percent", limits: () => [0, 100] },
-  mem: { unit: "percent", limits: () => [0, 100] },
-  disk: { unit: "percent", limits: () => [0, 100] },
-  load: { unit: "count", limits: fit },
-  net: { unit: "bytes_per_s", limits: fit },
-};
-const ROWS_AT_ONCE = 200;
+const TYPING_MS = 150;
+const BUSY_MS = 300;
+const SAID_MOST = 3;
 
-const byName = new Intl.Collator("en", { numeric: true });
+const list = document.getElementById("list");
 const table = document.getElementById("nodes");
-const body = table.tBodies[0];
-const filter = document.querySelector("[data-filter]");
-const announce = document.getElementById("announce");
-const nodes = new Map();
-const rows = new Map();
-const view = readView();
-let shown = [];
-let limit = ROWS_AT_ONCE;
-let active = null;
+const filter = list.querySelector("[data-filter]");
+const rows = new Rows(table.tBodies[0]);
+const page = { query: read(location.search), active: null, typing: 0, busy: 0, isTold: true, pages: 1 };
+const show = (id, isShown) => (document.getElementById(id).hidden = !isShown);
 
-function fit(values) {
-  return [0, Math.max(...values.filter((value) => value !== null), 0)];
+function read(search) {
+  const query = new URLSearchParams(search);
+  return Object.fromEntries(["q", "state", "sort", "page"].map((key) => [key, query.get(key) ?? ""]));
 }
+
+/** The address of this list with some of it changed; a changed list begins at its first page. */
+function address(changes) {
+  const wanted = { ...page.query, page: "", ...changes };
+  const query = new URLSearchParams(Object.entries(wanted).filter(([, value]) => value));
+  return query.size ? `/nodes?${query}` : "/nodes";
+}
+
+/** What the server is asked for: this list, whatever else stands in the address. */
+const search = () => address({ page: page.query.page }).slice("/nodes".length);
 
 function take(message) {
-  if (message.whole) forgetOthers(new Set(message.nodes.map((node) => node.name)));
-  for (const name of message.removed ?? []) forget(name);
-  for (const change of message.nodes) {
-    const before = nodes.get(change.name);
-    if (before && change.state && change.state !== before.state) say(`${change.name} is ${change.state}`);
-    nodes.set(change.name, { ...before, ...change });
-    fill(rowOf(change.name), nodes.get(change.name));
+  clearTimeout(page.busy);
+  table.removeAttribute("aria-busy");
+  if (message.summary) summarise(message.summary);
+  if (message.summary?.problem) return; // the rows of the last filter that could be read stay
+  tell(rows.learn(message));
+  const isEmpty = rows.names.length === 0;
+  show("none", isEmpty);
+  table.parentElement.hidden = isEmpty;
+  if (!rows.names.includes(page.active)) page.active = null;
+  rows.mark(page.active);
+}
+
+function summarise({ all, active, counts, state, page: shown, pages, span, problem, away }) {
+  page.pages = pages;
+  show("list", all > 0);
+  show("first", all === 0);
+  show("figures-away", away.includes("figures"));
+  show("problem", problem);
+  document.getElementById("problem").textContent = problem;
+  filter.setAttribute("aria-invalid", String(Boolean(problem)));
+  for (const chip of list.querySelectorAll("[data-state-filter]")) {
+    const its = chip.dataset.stateFilter;
+    const n = its ? (counts[its] ?? 0) : active;
+    chip.querySelector(".count").textContent = n.toLocaleString("en");
+    chip.hidden = its !== "" && its !== state && !n;
+    if (its === state) chip.setAttribute("aria-current", "true");
+    else chip.removeAttribute("aria-current");
   }
-  document.getElementById("figures-away").hidden = !message.away?.includes("figures");
-  arrange();
+  show("pager", pages > 1);
+  document.getElementById("span").textContent = span;
+  if (!page.isTold) say(problem || span.replace(/^.* of /, "") + " nodes found");
+  page.isTold = true;
+  link(shown, pages);
 }
 
-function forgetOthers(names) {
-  for (const name of [...nodes.keys()]) if (!names.has(name)) forget(name);
-}
-
-function forget(name) {
-  nodes.delete(name);
-  rows.get(name)?.remove();
-  rows.delete(name);
-}
-
-function rowOf(name) {
-  if (!rows.has(name)) {
-    const row = document.getElementById("row").content.firstElementChild.cloneNode(true);
-    const link = row.querySelector("a");
-    link.textContent = name;
-    link.href = `/nodes/${name.split("/").map(encodeURIComponent).join("/")}`;
-    for (const cell of row.querySelectorAll("[data-figure]")) cell.prepend(sparkline());
-    rows.set(name, row);
+/** Every link on the page leads from what is shown now. */
+function link(shown, pages) {
+  for (const chip of list.querySelectorAll("[data-state-filter]")) chip.href = address({ state: chip.dataset.stateFilter });
+  const [, minus, column] = /^(-?)(.*)$/.exec(page.query.sort || "name");
+  for (const head of table.querySelectorAll("[data-sort]")) {
+    const its = head.dataset.sort;
+    const isDown = its === column ? !minus : head.parentElement.classList.contains("figure");
+    const sort = (isDown ? "-" : "") + its;
+    head.href = address({ sort: sort === "name" ? "" : sort });
+    if (its === column) head.parentElement.setAttribute("aria-sort", minus ? "descending" : "ascending");
+    else head.parentElement.removeAttribute("aria-sort");
   }
-  return rows.get(name);
-}
-
-function fill(row, node) {
-  const state = row.querySelector(".state");
-  state.dataset.state = node.state;
-  state.textContent = node.state;
-  row.querySelector(".chips").replaceChildren(...Object.entries(node.labels ?? {}).map(chip));
-  tellAge(row.querySelector("[data-ago]"), node.contact_s);
-  for (const cell of row.querySelectorAll("[data-figure]")) {
-    const { unit, limits } = FIGURES[cell.dataset.figure];
-    const figure = node.figures?.[cell.dataset.figure];
-    cell.lastElementChild.textContent = number(figure?.last, unit);
-    if (figure) drawSparkline(cell.firstChild, figure.minutes, limits(figure.minutes));
-  }
-}
-
-function chip([key, value]) {
-  const element = document.createElement("span");
-  element.className = "chip";
-  const name = document.createElement("b");
-  name.textContent = value;
-  element.append(`${key} `, name);
-  return element;
-}
-
-/** Put the rows that match into the order asked for; rows move only when they must. */
-function arrange() {
-  const all = [...nodes.values()];
-  count(all);
-  const wanted = all.filter(matches).sort(compare);
-  const isHeld = body.matches(":hover") || body.contains(document.activeElement);
-  const were = new Set(shown);
-  const sameNodes = wanted.length === were.size && wanted.every((node) => were.has(node.name));
-  if (!(isHeld && sameNodes)) shown = wanted.map((node) => node.name);
-  const cut = shown.slice(0, limit).map((name) => rows.get(name));
-  if (cut.length !== body.children.length || cut.some((row, i) => row !== body.children[i])) body.replaceChildren(...cut);
-  document.getElementById("more").hidden = shown.length <= limit;
-  document.getElementById("none").hidden = shown.length > 0 || all.length === 0;
-  document.getElementById("first").hidden = all.length > 0;
-  document.getElementById("list").hidden = all.length === 0;
-  mark();
-}
-
-function count(all) {
-  for (const button of document.querySelectorAll("[data-state-filter]")) {
-    const state = button.dataset.stateFilter;
-    const n = state ? all.filter((node) => node.state === state).length : all.length;
-    button.querySelector(".count").textContent = n;
-    button.setAttribute("aria-pressed", String(view.state === state));
-    button.hidden = n === 0 && state !== "" && view.state !== state;
+  for (const button of list.querySelectorAll("[data-page]")) {
+    const to = shown + Number(button.dataset.page);
+    if (to < 1 || to > pages) button.removeAttribute("href");
+    else button.href = address({ page: to === 1 ? "" : String(to) });
   }
 }
 
-function matches(node) {
-  if (view.state && node.state !== view.state) return false;
-  const labels = Object.entries(node.labels ?? {}).map(([key, value]) => `${key}=${value}`);
-  const text = [node.name, ...labels].join(" ").toLowerCase();
-  return view.text.toLowerCase().split(/\s+/).every((word) => text.includes(word));
-}
-
-function compare(a, b) {
-  const sign = view.descending ? -1 : 1;
-  const key = sortKeys[view.sort] ?? sortKeys.name;
-  const [x, y] = [key(a), key(b)];
-  if (x !== y && (x === null || y === null)) return x === null ? 1 : -1; // what is unknown comes last either way
-  return (x === y ? 0 : x < y ? -sign : sign) || byName.compare(a.name, b.name) * (view.sort === "name" ? sign : 1);
-}
-
-const sortKeys = {
-  name: () => 0,
-  state: (node) => STATES.indexOf(node.state),
-  contact: (node) => (node.contact_s ? -node.contact_s : null),
-  ...Object.fromEntries(Object.keys(FIGURES).map((key) => [key, (node) => node.figures?.[key]?.last ?? null])),
-};
-
-function readView() {
-  const query = new URLSearchParams(location.search);
-  const sort = query.get("sort") ?? "name";
-  return {
-    text: query.get("q") ?? "",
-    state: query.get("state") ?? "",
-    sort: sort.replace(/^-/, ""),
-    descending: sort.startsWith("-"),
-  };
-}
-
-function writeView() {
-  const query = new URLSearchParams();
-  if (view.text) query.set("q", view.text);
-  if (view.state) query.set("state", view.state);
-  if (view.sort !== "name" || view.descending) query.set("sort", (view.descending ? "-" : "") + view.sort);
-  history.replaceState(null, "", query.size ? `?${query}` : location.pathname);
-  showSort();
-  arrange();
-}
-
-function showSort() {
-  for (const button of table.querySelectorAll("[data-sort]")) {
-    const order = button.dataset.sort === view.sort ? (view.descending ? "descending" : "ascending") : null;
-    if (order) button.closest("th").setAttribute("aria-sort", order);
-    else button.closest("th").removeAttribute("aria-sort");
-  }
+/** Say which nodes changed their state; how many, when they are many. */
+function tell(moved) {
+  if (moved.length > SAID_MOST) say(`${moved.length} nodes changed their state`);
+  else if (moved.length) say(moved.map(([name, state]) => `${name} is ${state}`).join(", "));
 }
 
 function say(words) {
-  announce.textContent = words;
+  document.getElementById("announce").textContent = words;
 }
 
-/** Show which row the keyboard is on. */
-function mark() {
-  for (const [name, row] of rows) row.toggleAttribute("data-active", name === active);
+/** Show another list. `step`: as a new step of the browser's history, or in place of this one. */
+function go(href, step = "pushState") {
+  if (href !== location.pathname + location.search) history[step](null, "", href);
+  page.query = read(location.search);
+  page.isTold = false;
+  if (document.activeElement !== filter) filter.value = page.query.q;
+  link(Number(page.query.page || 1), page.pages);
+  clearTimeout(page.busy);
+  page.busy = setTimeout(() => table.setAttribute("aria-busy", "true"), BUSY_MS);
+  ask(search());
+}
+
+function typed(words) {
+  clearTimeout(page.typing);
+  page.typing = setTimeout(() => {
+    const q = words.trim().replace(/\s+/g, " ");
+    if (q !== page.query.q) go(address({ q }), page.query.q && q ? "replaceState" : "pushState");
+  }, TYPING_MS);
 }
 
 function move(by) {
-  const seen = shown.slice(0, limit);
-  if (!seen.length) return;
-  const at = seen.indexOf(active);
-  active = seen[Math.min(Math.max(at + by, 0), seen.length - 1)];
-  mark();
-  rows.get(active).querySelector("a").focus({ preventScroll: true });
-  rows.get(active).scrollIntoView({ block: "nearest" });
+  if (!rows.names.length) return;
+  const at = rows.names.indexOf(page.active);
+  page.active = rows.names[Math.min(Math.max(at + by, 0), rows.names.length - 1)];
+  rows.mark(page.active);
+  rows.touch();
+  const link = rows.linkOf(page.active);
+  link.focus({ preventScroll: true });
+  link.scrollIntoView({ block: "nearest" });
 }
 
-table.tHead.addEventListener("click", (event) => {
-  const sort = event.target.closest("[data-sort]")?.dataset.sort;
-  if (!sort) return;
-  view.descending = view.sort === sort ? !view.descending : sort in FIGURES;
-  view.sort = sort;
-  writeView();
+function clear() {
+  filter.value = "";
+  go(address({ q: "", state: "" }));
+}
+
+list.addEventListener("click", (event) => {
+  const href = event.target.closest("[data-go]")?.getAttribute("href");
+  if (!href || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey || event.button) return;
+  event.preventDefault();
+  if (event.target.closest("#none")) filter.value = "";
+  go(href);
+  if (event.target.closest("#pager")) scrollTo(0, 0);
 });
-document.getElementById("states").addEventListener("click", (event) => {
-  const button = event.target.closest("[data-state-filter]");
-  if (!button) return;
-  view.state = button.dataset.stateFilter;
-  writeView();
+list.querySelector("#filter").addEventListener("submit", (event) => {
+  event.preventDefault();
+  move(rows.names.includes(page.active) ? 0 : 1);
 });
-filter.addEventListener("input", () => {
-  view.text = filter.value.trim();
-  limit = ROWS_AT_ONCE;
-  writeView();
-});
-document.getElementById("more").addEventListener("click", () => {
-  limit += ROWS_AT_ONCE;
-  arrange();
+filter.addEventListener("input", () => typed(filter.value));
+addEventListener("popstate", () => {
+  filter.value = read(location.search).q;
+  go(location.pathname + location.search);
 });
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
   if (event.target === filter) {
-    if (event.key === "Enter" || event.key === "ArrowDown") move(active && shown.includes(active) ? 0 : 1);
-    if (event.key === "Escape") filter.blur();
+    if (event.key === "ArrowDown") move(rows.names.includes(page.active) ? 0 : 1);
+    if (event.key !== "Escape") return;
+    event.preventDefault();
+    if (filter.value) clear();
+    else filter.blur();
     return;
   }
   if (isTyping(event.target)) return;
   if (event.key === "j") move(1);
   if (event.key === "k") move(-1);
-  if (event.key === "Enter" && active && !event.target.closest("a, button")) location.assign(rows.get(active).querySelector("a").href);
-  if (event.key === "Escape" && (view.text || view.state)) {
-    Object.assign(view, { text: "", state: "" });
-    filter.value = "";
-    writeView();
-  }
+  if (event.key === "Enter" && page.active && !event.target.closest("a, button")) location.assign(rows.linkOf(page.active).href);
+  if (event.key === "Escape" && (page.query.q || page.query.state)) clear();
 });
 
-filter.value = view.text;
-showSort();
-take(JSON.parse(document.getElementById("known").textContent));
-follow("", take);
+const ask = follow(search(), take);

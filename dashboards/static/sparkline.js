@@ -1,7 +1,8 @@
-// A line the size of a word, as inline SVG.
+// A line the size of a word, as inline SVG, from one character a minute.
 const SVG = "http://www.w3.org/2000/svg";
 const WIDTH = 72;
 const HEIGHT = 20;
+const LEVELS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"; // as dashboards/node_list/figures.py
 
 export function sparkline() {
   const svg = document.createElementNS(SVG, "svg");
@@ -13,23 +14,22 @@ export function sparkline() {
   return svg;
 }
 
-/** values: one a minute, null where there is none; limits: [least, most] the line is drawn between. */
-export function drawSparkline(svg, values, limits) {
-  const d = pathOf(values, limits);
+/** line: one character a minute, its place in LEVELS is the height; another character is a gap. */
+export function drawSparkline(svg, line) {
+  const d = pathOf([...line].map((character) => LEVELS.indexOf(character)));
   const path = svg.firstChild;
   if (path.getAttribute("d") !== d) path.setAttribute("d", d);
 }
 
-function pathOf(values, [least, most]) {
-  const span = most - least || 1;
-  const dx = WIDTH / Math.max(values.length - 1, 1);
+function pathOf(levels) {
+  const dx = WIDTH / Math.max(levels.length - 1, 1);
   let d = "";
-  values.forEach((value, i) => {
-    if (value === null) return;
-    const y = HEIGHT - 1 - ((Math.min(Math.max(value, least), most) - least) / span) * (HEIGHT - 2);
-    const starts = i === 0 || values[i - 1] === null;
+  levels.forEach((level, i) => {
+    if (level < 0) return;
+    const y = HEIGHT - 1 - (level / (LEVELS.length - 1)) * (HEIGHT - 2);
+    const starts = i === 0 || levels[i - 1] < 0;
     d += `${starts ? "M" : "L"}${(i * dx).toFixed(1)} ${y.toFixed(1)}`;
-    if (starts && (i === values.length - 1 || values[i + 1] === null)) d += "h0.01"; // alone between gaps: a dot
+    if (starts && (i === levels.length - 1 || levels[i + 1] < 0)) d += "h0.01"; // alone between gaps: a dot
   });
   return d;
 }

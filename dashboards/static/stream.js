@@ -1,27 +1,31 @@
 // Keep a page current: server-sent events while it is seen, polling where those do not get through.
 import { learn } from "./clock.js";
 
-const SILENCE_MS = 15000; // the server says something every 2 s
+const SILENCE_MS = 15000; // the server says something every 5 s
 const POLL_MS = 5000;
 
 /**
- * Follow the nodes of this account.
- * query      "" or "?node=…"
- * onMessage  called with {now, whole, nodes: [changed fields by name], removed: [names]}
+ * Follow nodes of this account.
+ * query      "?node=…" for one, or the query of a list
+ * onMessage  called with {now, whole, nodes: [changed fields by name], …}; a list also tells order and summary
+ *
+ * Returns `ask(query)`, which follows another query from now on.
  */
 export function follow(query, onMessage) {
-  const state = { source: null, quiet: 0, poll: 0 };
-  const take = (message) => {
+  const state = { query, source: null, quiet: 0, poll: 0 };
+  const take = (message, asked) => {
+    if (asked !== state.query) return;
     learn(message.now);
     onMessage(message);
   };
   const connect = () => {
     disconnect(state);
     if (document.hidden) return; // a browser has six connections to a host; hidden pages keep none
-    state.source = new EventSource(`/nodes/stream${query}`);
+    const asked = state.query;
+    state.source = new EventSource(`/nodes/stream${asked}`);
     state.source.addEventListener("nodes", (event) => {
       expectMore();
-      take(JSON.parse(event.data));
+      take(JSON.parse(event.data), asked);
     });
     expectMore();
   };
@@ -32,10 +36,11 @@ export function follow(query, onMessage) {
   };
   const poll = async () => {
     if (document.hidden) return;
+    const asked = state.query;
     try {
-      const answer = await fetch(`/nodes.json${query}`, { headers: { accept: "application/json" } });
+      const answer = await fetch(`/nodes.json${asked}`, { headers: { accept: "application/json" } });
       if (answer.status === 401) return location.reload();
-      if (answer.ok) take(await answer.json());
+      if (answer.ok) take(await answer.json(), asked);
     } catch {
       // the server is away; the next try tells
     }
@@ -46,6 +51,10 @@ export function follow(query, onMessage) {
   addEventListener("pagehide", () => disconnect(state));
   addEventListener("pageshow", (event) => event.persisted && connect());
   connect();
+  return (other) => {
+    state.query = other;
+    connect();
+  };
 }
 
 function disconnect(state) {

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from importlib.resources import files
 from uuid import UUID, uuid4
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -64,7 +65,8 @@ def read(
     if not found:
         return {}
     columns = [
-        series.decode_numbers(array) for array in (found[0].ts, found[0].main, found[0].minimum, found[0].maximum)
+        msgspec.json.decode(array, type=list[float | None])
+        for array in (found[0].ts, found[0].main, found[0].minimum, found[0].maximum)
     ]
     assert columns[0] == sorted(columns[0], key=lambda ts: ts or 0)
     return {int(ts or 0): (main or 0.0, low or 0.0, high or 0.0) for ts, main, low, high in zip(*columns, strict=True)}
