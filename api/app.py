@@ -11,7 +11,7 @@ from api import door, health, live, ping, problems, revocations, series, snapsho
 from api.auth import KeyCache
 from api.snapshots import Ingest, Stored
 from dashboards import accounts as account_pages
-from dashboards import download, headers, invite, oauth, pages, problem_types, signin, static
+from dashboards import download, guide, headers, invite, oauth, pages, problem_types, signin, static
 from dashboards import live as live_pages
 from dashboards import settings as settings_pages
 from dashboards.live_hub import LiveHub
@@ -55,6 +55,7 @@ def create_app(settings: Settings) -> FastAPI:
         series,
         health,
         node_list,
+        guide,
         pages,
         live_pages,
         settings_pages,

@@ -10,6 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from dashboards import static
 from dashboards.format import ago, number
+from dashboards.install import install_lines
 from domain.permissions import Permission, may
 from schema.sessions import Viewer
 
@@ -28,7 +29,7 @@ def page(
         "viewer": viewer,
         "place": place,
         "now_s": datetime.now(UTC).timestamp(),
-        "server": request.app.state.settings.base_url,
+        "request": request,
     }
     return HTMLResponse(_environment().get_template(template).render(known | context), status)
 
@@ -42,11 +43,13 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.globals["install_lines"] = install_lines
     environment.globals["may"] = may
     environment.globals["Permission"] = Permission
     environment.globals["asset"] = static.url_for
     environment.globals["plotly_sheets"] = static.plotly_sheets
     environment.filters["ago"] = ago
     environment.filters["number"] = number
+    environment.filters["ago"] = ago
     environment.filters["thousands"] = "{:,}".format
     return environment

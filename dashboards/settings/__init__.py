@@ -3,10 +3,10 @@
 from fastapi import APIRouter
 from fastapi.responses import RedirectResponse, Response
 
-from dashboards.settings import account, people
+from dashboards.settings import account, keys, people
 
 router = APIRouter(include_in_schema=False)
-for part in (account, people):
+for part in (account, people, keys):
     router.include_router(part.router)
 
 

@@ -24,6 +24,7 @@ SAID = {
     "removed": "They no longer belong to this account.",
     "transferred": "The account has its new owner; you are an admin now.",
     "withdrawn": "The invitation is revoked; its link works no more.",
+    "revoked": "The key is revoked; whoever sends it is refused.",
     "you": "Saved.",
     "signed-out": "That session is signed out.",
     "others-out": "All other sessions are signed out.",
