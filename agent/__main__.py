@@ -54,6 +54,18 @@ def _parser(program: str) -> argparse.ArgumentParser:
     add("--label", metavar="K=V", action="append", help="label of this node, repeatable [METRIST_AGENT_LABELS]")
     add("--state-dir", metavar="DIR", help="folder of the buffer (default: by server and node) [METRIST_AGENT_STATE]")
     add("--buffer-mb", metavar="N", help="bound of the buffer, megabytes (default: 64) [METRIST_AGENT_BUFFER_MB]")
+    add(
+        "--goodbye-s",
+        metavar="S",
+        help="a clean stop announces to be back within S seconds, so that a restart is no silence; "
+        "0 says that this node has stopped (default: 60) [METRIST_AGENT_GOODBYE_S]",
+    )
+    add(
+        "--ephemeral",
+        action="store_true",
+        help="this node comes and goes: it is never late, and a stop or some silence takes it off the list "
+        "[METRIST_EPHEMERAL=1]",
+    )
     return parser
 
 
@@ -79,6 +91,11 @@ def _config(given: argparse.Namespace, environ: Mapping[str, str]) -> AgentConfi
         ),
         labels=dict(config.checked_label(label) for label in labels),
         buffer_bytes=int(buffer_mb * 1_000_000),
+        goodbye_s=config.checked_number(
+            "goodbye", given.goodbye_s or environ.get("METRIST_AGENT_GOODBYE_S") or "60", least=0, most=3600
+        ),
+        is_ephemeral=given.ephemeral
+        or config.checked_switch("METRIST_EPHEMERAL", environ.get("METRIST_EPHEMERAL", "")),
     )
 
 

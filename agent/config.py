@@ -26,7 +26,7 @@ LABEL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.]{0,63}")
 
 @dataclass(frozen=True)
 class AgentConfig:
-    """Everything an agent needs to run; the last four are the same for everybody but its tests."""
+    """Everything an agent needs to run; the last three are the same for everybody but its tests."""
 
     server: str
     key: str = field(repr=False)
@@ -35,8 +35,10 @@ class AgentConfig:
     interval_s: float = 10.0
     labels: Mapping[str, str] = field(default_factory=dict)
     buffer_bytes: int = 64_000_000
+    goodbye_s: float = 60.0
+    is_ephemeral: bool = False
     timeout_s: float = 30.0
-    back_off_s: float = 60.0
+    back_off_s: float = 45.0  # less than the minute after its return in which a server calls nobody late
     key_retry_s: float = 60.0
 
 
@@ -89,6 +91,15 @@ def checked_number(name: str, text: str, least: float, most: float) -> float:
     if not least <= number <= most:
         raise ValueError(f"{text!r} is no {name}; give a number from {least:g} to {most:g}")
     return number
+
+
+def checked_switch(name: str, text: str) -> bool:
+    """Whether something is switched on; raises ValueError."""
+    if text.lower() in ("", "0", "no", "false"):
+        return False
+    if text.lower() in ("1", "yes", "true"):
+        return True
+    raise ValueError(f"{name} is {text!r}; set it to 1 or 0")
 
 
 def default_node() -> str:

@@ -27,6 +27,9 @@ Stops: TypeAlias = queue.SimpleQueue[int]
 """Where a request to stop arrives. A SimpleQueue, as it is the one that a signal handler may put into."""
 
 FIRST_SNAPSHOT_S = 1.0
+STOP_S = LAST_SEND_S + 0.7
+"""A stop takes at most so long; what is left of it when the last snapshots are sent is for the goodbye."""
+GOODBYE_LEAST_S = 0.3
 
 
 def run(config: AgentConfig, stops: Stops | None = None) -> int:
@@ -71,6 +74,7 @@ def _watch(config: AgentConfig, kept: State, stops: Stops) -> None:
     streaming.start()
     sender.wake()  # what an earlier process left
     _take_snapshots(config, kept, buffer, sender, stops)
+    until_s = time.monotonic() + STOP_S
     live.stop()
     pinger.stop()
     sender.stop()
@@ -78,6 +82,8 @@ def _watch(config: AgentConfig, kept: State, stops: Stops) -> None:
     snapshots_client.abort()
     pinging.join(0.2)
     sending.join(0.2)
+    # Last of all: whatever the server hears afterwards would end it.
+    pinger.say_goodbye(Client(config.server, headers), max(GOODBYE_LEAST_S, until_s - time.monotonic()))
     buffer.close()
     log.info("stopped; %d snapshots wait for the next start", buffer.snapshots)
 

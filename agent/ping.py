@@ -48,12 +48,25 @@ class Pinger:
             "instance": str(instance),
             "agent": {"version": VERSION, "os": _system_name()},
             "labels": dict(config.labels),
+            "ephemeral": config.is_ephemeral,
         }
 
     def stop(self) -> None:
         """End now; a ping under way is given up."""
         self._stopping.set()
         self._client.abort()
+
+    def say_goodbye(self, client: Client, timeout_s: float) -> None:
+        """Tell the server that this agent stops on purpose, when `run` has ended; one try, and nothing is lost by it.
+
+        client  another one than that of `run`, which has been given up
+        """
+        if self._interval_s is None or self._retry.is_failing:
+            return  # it does not know us, or is away: silence is all it will notice
+        body = {**self._body(0.0, self._unreported), "goodbye": self._goodbye()}
+        with suppress(Unreachable):
+            client.post(PATH, msgspec.json.encode(body), {"Content-Type": "application/json"}, timeout_s)
+        client.close()
 
     def run(self) -> None:
         while not self._stopping.is_set():
@@ -99,6 +112,11 @@ class Pinger:
         if self._live.serves is not None:
             body["live"] = self._live.serves
         return body if self._interval_s is None else {**body, "ping_interval_s": self._interval_s}
+
+    def _goodbye(self) -> dict[str, object]:
+        if self._config.goodbye_s == 0 or self._config.is_ephemeral:
+            return {"reason": "stop"}
+        return {"reason": "restart", "back_within_s": self._config.goodbye_s}
 
 
 def _system_name() -> str:

@@ -20,11 +20,14 @@ def test_everything_from_the_environment(tmp_path: Path) -> None:
             "METRIST_AGENT_INTERVAL": "2.5",
             "METRIST_AGENT_LABELS": "env=test,zone=a",
             "METRIST_AGENT_BUFFER_MB": "8",
+            "METRIST_AGENT_GOODBYE_S": "0",
+            "METRIST_EPHEMERAL": "1",
         },
     )
     assert (config.server, config.key, config.node) == ("https://m.example", "mtr_env", "web-1")
     assert (config.state_dir, config.interval_s, config.buffer_bytes) == (tmp_path, 2.5, 8_000_000)
     assert config.labels == {"env": "test", "zone": "a"}
+    assert (config.goodbye_s, config.is_ephemeral) == (0, True)
     assert "mtr_env" not in repr(config)
 
 
@@ -36,6 +39,8 @@ def test_arguments_come_before_the_environment(tmp_path: Path) -> None:
     assert (config.server, config.key, config.node) == ("http://[::1]:8600/metrist", "mtr_file", "db-1")
     assert config.labels == {"a": "b=c"}
     assert configured(["--key", "mtr_arg"], ENVIRON).key == "mtr_arg"
+    leaving = configured(["--goodbye-s", "600", "--ephemeral"], {**ENVIRON, "METRIST_EPHEMERAL": "0"})
+    assert (leaving.goodbye_s, leaving.is_ephemeral) == (600, True)
 
 
 @pytest.mark.parametrize(
@@ -49,6 +54,7 @@ def test_arguments_come_before_the_environment(tmp_path: Path) -> None:
         (["--node", "x" * 129], "", "is no node name"),
         (["--interval", "0"], "", "'0' is no interval"),
         (["--interval", "nan"], "", "'nan' is no interval"),
+        (["--goodbye-s", "3601"], "", "'3601' is no goodbye"),
         (["--label", "a"], "", "'a' is no label"),
         (["--label", "a b=c"], "", "is no label"),
         (["--key", "mtr_secret\u00e9"], "", "the API key is empty or has characters"),

@@ -8,11 +8,12 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from agent.loop import run
-from tests.agent_server import AgentServer, Post, accepted, until
+from tests.agent_server import AgentServer, Answer, Post, accepted, until
 from tests.running_agent import RunningAgent, lines_waiting, lines_with, waiting
 
 ROOT = Path(__file__).parents[3]
@@ -33,6 +34,49 @@ def test_a_stop_waits_for_no_server_that_hangs(server: AgentServer, start: Calla
     assert agent.stop() < 3
     assert agent.exit_codes == [0]
     assert server.posts[0].batch_id in waiting(agent)[0].name
+
+
+def test_a_clean_stop_says_goodbye_last_of_all(server: AgentServer, start: Callable[..., RunningAgent]) -> None:
+    said: list[str] = []
+
+    def note(post: Post) -> Answer:
+        said.append("snapshots")
+        return accepted(post)
+
+    def hear(ping: dict[str, Any]) -> None:
+        said.append("goodbye" if "goodbye" in ping else "ping")
+
+    server.judge, server.judge_ping = note, hear
+    agent = start()
+    until(lambda: "snapshots" in said and len(server.pings) >= 2, "a good start")
+    assert agent.stop() < 3
+    assert (said[-1], said.count("goodbye")) == ("goodbye", 1)
+    (goodbye,) = [ping["goodbye"] for ping in server.pings if "goodbye" in ping]
+    assert goodbye == {"reason": "restart", "back_within_s": 60}
+    assert server.pings[-1]["wait"] == 0
+
+
+@pytest.mark.parametrize("how", [{"goodbye_s": 0}, {"is_ephemeral": True}], ids=["for good", "ephemeral"])
+def test_a_stop_for_good_announces_no_return(
+    server: AgentServer, start: Callable[..., RunningAgent], how: dict[str, Any]
+) -> None:
+    agent = start(**how)
+    until(lambda: len(server.pings) >= 2, "a good start")
+    agent.stop()
+    assert server.pings[-1]["goodbye"] == {"reason": "stop"}
+    assert {ping["ephemeral"] for ping in server.pings} == {"is_ephemeral" in how}
+
+
+def test_a_stop_during_an_outage_is_quick_and_says_nothing(
+    server: AgentServer, start: Callable[..., RunningAgent], caplog: pytest.LogCaptureFixture
+) -> None:
+    agent = start()
+    until(lambda: len(server.pings) >= 2, "a good start")
+    server.close()
+    until(lambda: lines_with(caplog, "cannot be reached"), "the outage")
+    assert agent.stop() < 1.5
+    server.open()
+    assert not [ping for ping in server.pings if "goodbye" in ping]
 
 
 def test_a_second_agent_on_one_state_folder_is_refused(
