@@ -31,9 +31,31 @@ SELECT
     metric,
     node,
     labelset,
-    sample_ts    AS ts,
-    sample_value AS value
-FROM ingest_series
+    sample_ts                                                           AS ts,
+    toInt64(round(if(divisor = 0, 0., sample_value * divisor)))         AS scaled,
+    divisor,
+    if(divisor = 0, sample_value, 0.)                                   AS unscaled
+FROM
+(
+    -- The least divisor that gives every value of the series back, bit for bit; 0 for none (`+ 0.` keeps -0.0 apart).
+    SELECT
+        account,
+        metric,
+        node,
+        labelset,
+        ts,
+        value,
+        multiIf(
+            arrayAll(v -> abs(v) < 9007199254740992 AND reinterpretAsUInt64(round(v)           + 0.)           = reinterpretAsUInt64(v), g.value), 1,
+            arrayAll(v -> abs(v) < 900719925474099  AND reinterpretAsUInt64(round(v * 10)      / 10      + 0.) = reinterpretAsUInt64(v), g.value), 10,
+            arrayAll(v -> abs(v) < 90071992547409   AND reinterpretAsUInt64(round(v * 100)     / 100     + 0.) = reinterpretAsUInt64(v), g.value), 100,
+            arrayAll(v -> abs(v) < 9007199254740    AND reinterpretAsUInt64(round(v * 1000)    / 1000    + 0.) = reinterpretAsUInt64(v), g.value), 1000,
+            arrayAll(v -> abs(v) < 900719925474     AND reinterpretAsUInt64(round(v * 10000)   / 10000   + 0.) = reinterpretAsUInt64(v), g.value), 10000,
+            arrayAll(v -> abs(v) < 9007199254       AND reinterpretAsUInt64(round(v * 1000000) / 1000000 + 0.) = reinterpretAsUInt64(v), g.value), 1000000,
+            0
+        ) AS divisor
+    FROM ingest_series AS g
+)
 ARRAY JOIN
     ts    AS sample_ts,
     value AS sample_value;

@@ -86,7 +86,10 @@ CREATE TABLE samples
     `node` LowCardinality(String) CODEC(ZSTD(1)),
     `labelset` LowCardinality(String) CODEC(ZSTD(1)),
     `ts` DateTime64(3, 'UTC') CODEC(DoubleDelta, ZSTD(1)),
-    `value` Float64 CODEC(ALP, ZSTD(1)),
+    `scaled` Int64 CODEC(Delta(8), T64('bit'), ZSTD(1)),
+    `divisor` UInt32 CODEC(ZSTD(1)),
+    `unscaled` Float64 CODEC(ALP, ZSTD(1)),
+    `value` Float64 ALIAS if(divisor = 0, unscaled, scaled / divisor),
     `labels` Map(String, String) ALIAS extractKeyValuePairsWithEscaping(labelset, '=', ',', '"')
 )
 ENGINE = MergeTree
@@ -229,7 +232,9 @@ CREATE MATERIALIZED VIEW samples_view TO samples
     `node` String,
     `labelset` String,
     `ts` DateTime64(3, 'UTC'),
-    `value` Float64
+    `scaled` Int64,
+    `divisor` UInt32,
+    `unscaled` Float64
 )
 AS SELECT
     account,
@@ -237,8 +242,21 @@ AS SELECT
     node,
     labelset,
     sample_ts AS ts,
-    sample_value AS value
-FROM ingest_series
+    toInt64(round(if(divisor = 0, 0., sample_value * divisor))) AS scaled,
+    divisor,
+    if(divisor = 0, sample_value, 0.) AS unscaled
+FROM
+(
+    SELECT
+        account,
+        metric,
+        node,
+        labelset,
+        ts,
+        value,
+        multiIf(arrayAll(v -> ((abs(v) < 9007199254740992) AND (reinterpretAsUInt64(round(v) + 0.) = reinterpretAsUInt64(v))), g.value), 1, arrayAll(v -> ((abs(v) < 900719925474099) AND (reinterpretAsUInt64((round(v * 10) / 10) + 0.) = reinterpretAsUInt64(v))), g.value), 10, arrayAll(v -> ((abs(v) < 90071992547409) AND (reinterpretAsUInt64((round(v * 100) / 100) + 0.) = reinterpretAsUInt64(v))), g.value), 100, arrayAll(v -> ((abs(v) < 9007199254740) AND (reinterpretAsUInt64((round(v * 1000) / 1000) + 0.) = reinterpretAsUInt64(v))), g.value), 1000, arrayAll(v -> ((abs(v) < 900719925474) AND (reinterpretAsUInt64((round(v * 10000) / 10000) + 0.) = reinterpretAsUInt64(v))), g.value), 10000, arrayAll(v -> ((abs(v) < 9007199254) AND (reinterpretAsUInt64((round(v * 1000000) / 1000000) + 0.) = reinterpretAsUInt64(v))), g.value), 1000000, 0) AS divisor
+    FROM ingest_series AS g
+)
 ARRAY JOIN
     ts AS sample_ts,
     value AS sample_value;

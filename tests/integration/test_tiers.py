@@ -2,6 +2,7 @@
 
 import json
 import math
+import struct
 from collections.abc import Iterator
 from importlib.resources import files
 from uuid import UUID, uuid4
@@ -129,8 +130,18 @@ def test_a_rollup_read_equals_the_raw_read_resampled(
                 ), (aggregation, step_s, ts, rolled[ts], values)
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=20))
+DECIMALS = st.builds(lambda number, digits: round(number, digits), st.floats(-1e15, 1e15), st.integers(0, 7))
+EDGES = st.sampled_from([0.0, -0.0, 5e-324, 1e300, 2.0**53, 2.0**53 - 1, -(2.0**63), 0.1 + 0.2, 1e-6, 1e-7])
+WHOLE = st.integers(-(2**53), 2**53).map(float)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.one_of(
+        st.lists(kind, min_size=1, max_size=20)
+        for kind in (st.floats(allow_nan=False, allow_infinity=False), DECIMALS, WHOLE, DECIMALS | EDGES | WHOLE)
+    )
+)
 def test_a_value_is_read_as_it_was_sent_to_the_last_bit(tiers: ClickHouse, values: list[float]) -> None:
     account_id = account()
     body = line(account_id, [snapshot(START_S + number, value) for number, value in enumerate(values)])
@@ -138,7 +149,16 @@ def test_a_value_is_read_as_it_was_sent_to_the_last_bit(tiers: ClickHouse, value
     rows = tiers.query(
         "SELECT value FROM samples WHERE account = {account:UUID} ORDER BY ts", {"account": account_id}
     ).result_rows
-    assert [row[0] for row in rows] == values
+    assert [struct.pack("d", row[0]) for row in rows] == [struct.pack("d", value) for value in values]
+
+
+@pytest.mark.parametrize(
+    ("value", "divisor"),
+    [(3.0, 1), (2.5, 10), (-0.25, 100), (99.999, 1_000), (0.1 + 0.2, 0), (-0.0, 0), (1e300, 0), (2.0**53, 0)],
+)
+def test_few_decimals_are_kept_as_whole_numbers(tiers: ClickHouse, value: float, divisor: int) -> None:
+    samples.insert(tiers, line(account(), [snapshot(START_S, value), snapshot(START_S + 1, value)]), "segment-1")
+    assert tiers.query("SELECT DISTINCT divisor FROM samples").result_rows == [(divisor,)]
 
 
 def test_labels_are_split_from_names_and_unpacked_for_analysts(tiers: ClickHouse) -> None:
