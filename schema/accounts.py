@@ -141,9 +141,7 @@ def _create_for(conn: Connection, name: str, owner: UserId, now: datetime) -> Ac
     theirs = (tables.memberships.c.user_id == owner) & (tables.memberships.c.role == Role.OWNER.value)
     if (conn.scalar(select(func.count()).select_from(tables.memberships).where(theirs)) or 0) >= OWNED_MAX:
         raise LimitReached(f"You own {OWNED_MAX} accounts; delete one that is no longer used")
-    account = _create(conn, name, None, now, f"user/{owner}")
-    memberships.grant_in(conn, account.id, owner, Role.OWNER, now, actor=f"user/{owner}")
-    return account
+    return create_in(conn, name, owner, now, actor=f"user/{owner}")
 
 
 def _find(conn: Connection, account_id: AccountId) -> AccountRow | None:

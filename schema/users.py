@@ -1,12 +1,14 @@
 """People who can sign in."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import uuid4
 
 from sqlalchemy import Connection, Engine, select
 
-from domain.accounts import clean_email
+from domain.accounts import clean_email, clean_name
+from domain.errors import NotFound
 from domain.events import SYSTEM, NewEvent
 from domain.ids import UserId
 from schema import events
@@ -31,6 +33,20 @@ def find_by_email(engine: Engine, email: str) -> UserRow | None:
         return _by_email(conn, clean_email(email))
 
 
+def find(engine: Engine, user_id: UserId) -> UserRow | None:
+    """The user with this id."""
+    with reading(engine) as conn:
+        found = conn.execute(select(users).where(users.c.id == user_id)).one_or_none()
+        return UserRow(**found._mapping) if found else None
+
+
+def list_all(engine: Engine) -> Sequence[UserRow]:
+    """Everybody, longest known first."""
+    with reading(engine) as conn:
+        found = conn.execute(select(users).order_by(users.c.created_at, users.c.id))
+        return [UserRow(**user._mapping) for user in found]
+
+
 def find_or_create(conn: Connection, email: str, now: datetime, *, actor: str = SYSTEM) -> UserRow:
     """The user with this address, made when there is none; within the caller's transaction."""
     address = clean_email(email)
@@ -52,9 +68,25 @@ def create(
     return UserRow(user_id, email, now, version, name)
 
 
+def rename(engine: Engine, user_id: UserId, name: str, now: datetime) -> None:
+    """Have a person called otherwise, at their own word; an empty name is none. Raises InvalidBody, NotFound."""
+    cleaned = clean_name(name) if name.strip() else None
+    events.retrying(engine, lambda conn: _rename(conn, user_id, cleaned, now))
+
+
 def is_free(conn: Connection, email: str) -> bool:
     """Whether nobody has this address; within the caller's transaction."""
     return _by_email(conn, clean_email(email)) is None
+
+
+def _rename(conn: Connection, user_id: UserId, name: str | None, now: datetime) -> None:
+    events.hold(conn)
+    found = conn.execute(select(users).where(users.c.id == user_id)).one_or_none()
+    if found is None:
+        raise NotFound("There is no such person")
+    if found.name != name:
+        changed = NewEvent("user_changed", {"email": found.email, "name": name}, f"user/{user_id}")
+        events.append(conn, f"user/{user_id}", found.version, [changed], now)
 
 
 def _by_email(conn: Connection, email: str) -> UserRow | None:

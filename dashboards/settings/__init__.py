@@ -3,10 +3,10 @@
 from fastapi import APIRouter
 from fastapi.responses import RedirectResponse, Response
 
-from dashboards.settings import account, keys, people
+from dashboards.settings import account, audit, keys, people, you
 
 router = APIRouter(include_in_schema=False)
-for part in (account, people, keys):
+for part in (account, people, keys, audit, you):
     router.include_router(part.router)
 
 

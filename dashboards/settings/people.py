@@ -32,7 +32,7 @@ def show(request: Request, viewer: Viewing) -> Response:
     return _show(request, viewer)
 
 
-@router.post(f"{HERE}/invitations", dependencies=SAFELY)
+@router.post(HERE, dependencies=SAFELY)
 def invite(
     request: Request, viewer: Viewing, role: Annotated[Role, Form()], note: Annotated[str, Form(max_length=1_000)] = ""
 ) -> Response:

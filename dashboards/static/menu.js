@@ -1,5 +1,5 @@
 // A menu made of <details> closes as menus do: by Escape, by a click beside it, by tabbing out of it.
-for (const menu of document.querySelectorAll("details.menu, details.confirm")) {
+for (const menu of document.querySelectorAll("details.menu")) {
   menu.addEventListener("keydown", (event) => {
     if (event.key !== "Escape" || !menu.open) return;
     menu.open = false;
