@@ -13,13 +13,12 @@ from time import monotonic, time
 from typing import Annotated
 
 import msgspec
-from anyio import to_thread
 from fastapi import APIRouter, Depends, Header, Request
 from fastapi.responses import Response, StreamingResponse
-from sqlalchemy.exc import SQLAlchemyError
 
 from dashboards.headers import require_same_origin
 from dashboards.render import page
+from dashboards.sight import Sight
 from dashboards.signin import viewer_of
 from domain.door import Entry
 from domain.errors import LimitReached, MetristError, Overloaded, StoreUnavailable
@@ -31,8 +30,6 @@ from schema.sessions import Viewer
 
 KEY_NAME = "agent"
 LOOK_EVERY_S = 0.5
-CHECK_EVERY_S = 30.0
-"""A stream asks so often whether its viewer may still look."""
 SPEAK_EVERY_S = 10.0
 STREAM_LASTS_S = 600.0
 FOLLOWERS_MAX = 200
@@ -92,13 +89,9 @@ async def _events(request: Request, viewer: Viewer, position: Position) -> Async
     """They end with the viewer's right to look, when the server stops, and after ten minutes: then one asks anew."""
     state = request.app.state
     state.door_followers = _followers(request) + 1
-    ends_at, check_at, speak_at = monotonic() + STREAM_LASTS_S, monotonic() + CHECK_EVERY_S, 0.0
+    sight, ends_at, speak_at = Sight(request, viewer), monotonic() + STREAM_LASTS_S, 0.0
     try:
-        while (now := monotonic()) < ends_at and not state.stopping.is_set():
-            if now >= check_at:
-                check_at = now + CHECK_EVERY_S
-                if not await to_thread.run_sync(_may_look, request, viewer):
-                    return
+        while (now := monotonic()) < ends_at and not state.stopping.is_set() and await sight.lasts():
             entries, position = await _news(request, viewer, position)
             if entries or now >= speak_at:
                 speak_at = now + SPEAK_EVERY_S
@@ -115,16 +108,6 @@ async def _news(request: Request, viewer: Viewer, position: Position) -> tuple[S
         return await door.read(request.app.state.stores.redis, viewer.account_id, position)
     except StoreUnavailable:
         return (), position
-
-
-def _may_look(request: Request, viewer: Viewer) -> bool:
-    """Whether this browser may still look at this account; while nobody can tell, it may."""
-    try:
-        return viewer_of(request).account_id == viewer.account_id
-    except (StoreUnavailable, SQLAlchemyError, OSError):
-        return True
-    except MetristError:
-        return False
 
 
 def _followers(request: Request) -> int:

@@ -7,8 +7,8 @@ pub/sub → this stream → the graph. When the last stream of a node ends, so d
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator
-from contextlib import suppress
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
@@ -18,6 +18,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import Response, StreamingResponse
 
 from dashboards.live_hub import Follower, LiveHub
+from dashboards.sight import Sight
 from dashboards.signin import viewer_of
 from domain import live as rules
 from domain.errors import MetristError, NotFound, Overloaded
@@ -57,14 +58,17 @@ async def stream(
     session = _Session(state.stores, state.live_hub, viewer, wish, state.stopping)
     await session.renew(_now_ms())
     headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
-    return StreamingResponse(_counted(state, session), media_type=EVENT_STREAM, headers=headers)
+    return StreamingResponse(_counted(state, session, Sight(request, viewer)), media_type=EVENT_STREAM, headers=headers)
 
 
-async def _counted(state: Any, session: "_Session") -> AsyncIterator[bytes]:
+async def _counted(state: Any, session: "_Session", sight: Sight) -> AsyncIterator[bytes]:
     state.live_streams += 1
     try:
-        async for event in session.events():
-            yield event
+        async with aclosing(session.events()) as events:
+            async for event in events:
+                if not await sight.lasts():
+                    return
+                yield event
     finally:
         state.live_streams -= 1
 
@@ -92,7 +96,7 @@ class _Session:
         await live.look(self.stores.redis, self.viewer.account_id, self.id, self.wish, now_ms)
         self.renewed_ms = now_ms
 
-    async def events(self) -> AsyncIterator[bytes]:
+    async def events(self) -> AsyncGenerator[bytes, None]:
         """Server-sent events until the time is over, the server stops, or nobody listens any more."""
         ends_at = time.monotonic() + STREAM_LASTS_S
         metrics = frozenset(self.wish.metrics)

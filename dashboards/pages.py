@@ -1,4 +1,4 @@
-"""The pages of an account besides its list of nodes: one node with its graphs, and how to connect one."""
+"""The page of a node with its graphs, and the page of a problem."""
 
 from time import time
 from typing import Annotated
@@ -71,12 +71,6 @@ async def show_node(name: str, request: Request, viewer: Viewing, part: str = ""
         contact_words=ago(None if contact_s is None else now_s - contact_s),
         registered_words=ago(age_s),
     )
-
-
-@router.get("/help/agent")
-def help_with_agent(request: Request, viewer: Viewing) -> Response:
-    """The guide that an account without nodes begins with."""
-    return page(request, "help.html", viewer, place="help")
 
 
 def render_problem(request: Request, status: int, title: str, detail: str) -> Response:

@@ -50,6 +50,5 @@ def _environment() -> Environment:
     environment.globals["plotly_sheets"] = static.plotly_sheets
     environment.filters["ago"] = ago
     environment.filters["number"] = number
-    environment.filters["ago"] = ago
     environment.filters["thousands"] = "{:,}".format
     return environment

@@ -108,8 +108,8 @@ def _reason(error: MetristError, key: str, *, is_revoked: bool) -> tuple[str, st
             return f"key “{key}” may not do this", "Make a key with the scope ingest and give that to the agent."
         case MalformedBody() if "offset" in error.extra:
             is_text = "UTF-8" not in error.detail
-            where = f"at byte {error.extra['offset']}"
-            return f"body not {'JSON' if is_text else 'UTF-8'} {where}", "Look there: a quote, a comma or the end of it."
+            what = f"body not {'JSON' if is_text else 'UTF-8'} at byte {error.extra['offset']}"
+            return what, "Look there: a quote, a comma, or where it ends."
         case _:
             return error.title[:1].lower() + error.title[1:], error.remedy
 

@@ -17,6 +17,7 @@ from dashboards.node_list.index import Standing
 from dashboards.node_list.query import NodeQuery, parse_query
 from dashboards.node_list.rows import BLANK
 from dashboards.render import page
+from dashboards.sight import Sight
 from dashboards.signin import viewer_of
 from dashboards.watch import NodeWatch, Watches
 from schema.sessions import Viewer
@@ -89,17 +90,23 @@ async def stream_nodes(request: Request, viewer: Viewing, query: Asked, node: st
         return await pages.show_node("stream", request, viewer)
     headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
     watch = _watch(request, viewer)
-    events = _events(watch, await _open(watch, query, node), request.app.state.stopping)
+    sight = Sight(request, viewer)
+    events = _events(watch, await _open(watch, query, node), sight, request.app.state.stopping)
     return StreamingResponse(events, media_type=EVENT_STREAM, headers=headers)
 
 
-async def _events(watch: NodeWatch, follower: Follower, stopping: asyncio.Event) -> AsyncIterator[bytes]:
-    """Server-sent events: first all that the page shows, then what changes. They end when the server stops."""
+async def _events(watch: NodeWatch, follower: Follower, sight: Sight, stopping: asyncio.Event) -> AsyncIterator[bytes]:
+    """Server-sent events: first all that the page shows, then what changes.
+
+    They end when the server stops, and soon after the viewer may look no more.
+    """
     ends_at = time() + STREAM_LASTS_S
     async with watch.follow(follower), _woken_by(stopping, follower):
         while time() < ends_at and not stopping.is_set():
             await follower.woken.wait()
             follower.woken.clear()
+            if not await sight.lasts():
+                return
             message = follower.message(time(), watch.away)
             if message is not None:
                 yield b"event: nodes\ndata: " + msgspec.json.encode(message) + b"\n\n"
