@@ -69,9 +69,10 @@ def _add_operator(commands: "Commands[argparse.ArgumentParser]") -> None:
     _add_control(commands, "rebuild", "fold the state tables of the control DB from its events again")
     _add_accounts(_group(commands, "account", "create and list accounts"))
     _add_keys(_group(commands, "key", "create, list and revoke API keys"))
-    user = _group(commands, "user", "let people in")
+    user = _group(commands, "user", "list people and let them in")
     sign_in = _add_control(user, "sign-in", "print a one-time sign-in link", module="user_sign_in")
-    sign_in.add_argument("email")
+    sign_in.add_argument("email", help="or the id that `metrist user list` tells, for who has no address")
+    _add_control(user, "list", "list people, how they sign in and where they belong", module="user_list")
 
 
 def _add_accounts(commands: "Commands[argparse.ArgumentParser]") -> None:

@@ -2,13 +2,16 @@
 
 import re
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
 from domain import keys
+from domain.identities import Profile
 from metrist import cli
-from schema import api_keys
+from schema import api_keys, identities
 from schema.control import migrate
 from schema.control.engine import open_control
 from schema.keys import KEY_REVOKED
@@ -57,7 +60,22 @@ def test_an_account_is_created_with_a_key_and_its_owner_let_in(capsys: pytest.Ca
     assert f"key {keys.public_id(key)}  first key  ingest+read  never used" in listed
     link = run(capsys, "user", "sign-in", "me@example.org")
     assert re.fullmatch(r"http://127\.0\.0\.1:8600/sign-in\?token=[\w-]{43}\n", link)
-    assert "nobody has the address" in refusal(capsys, "user", "sign-in", "you@example.org")
+    assert "nobody here is you@example.org" in refusal(capsys, "user", "sign-in", "you@example.org")
+
+
+@pytest.mark.usefixtures("migrated")
+def test_people_without_an_address_are_listed_and_let_in(capsys: pytest.CaptureFixture[str], control_db: str) -> None:
+    who = Profile("github", "https://github.com", "1001", "ada", "Ada Lovelace")
+    engine = open_control(control_db)
+    user_id = identities.enter(engine, who, datetime(2026, 1, 1, tzinfo=UTC), may_register=True)
+    engine.dispose()
+    assert run(capsys, "user", "list").splitlines() == [
+        f"no address  Ada Lovelace  {user_id}  since 2026-01-01",
+        "  signs in by github as ada",
+        "  belongs to Ada Lovelace",
+    ]
+    assert "/sign-in?token=" in run(capsys, "user", "sign-in", str(user_id))
+    assert "nobody here is" in refusal(capsys, "user", "sign-in", str(UUID(int=1)))
 
 
 @pytest.mark.usefixtures("migrated")
