@@ -1,7 +1,6 @@
 """People who can sign in."""
 
 from collections.abc import Sequence
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import uuid4
@@ -32,20 +31,6 @@ def find_by_email(engine: Engine, email: str) -> UserRow | None:
     """The user with this address, in any spelling of case."""
     with reading(engine) as conn:
         return _by_email(conn, clean_email(email))
-
-
-def find(engine: Engine, user_id: UserId) -> UserRow | None:
-    """The user with this id."""
-    with reading(engine) as conn:
-        found = conn.execute(select(users).where(users.c.id == user_id)).one_or_none()
-        return UserRow(**found._mapping) if found else None
-
-
-def list_all(engine: Engine) -> Sequence[UserRow]:
-    """Everybody, longest known first."""
-    with reading(engine) as conn:
-        found = conn.execute(select(users).order_by(users.c.created_at, users.c.id))
-        return [UserRow(**user._mapping) for user in found]
 
 
 def find(engine: Engine, user_id: UserId) -> UserRow | None:
