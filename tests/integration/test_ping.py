@@ -278,6 +278,20 @@ def test_a_held_ping_is_answered_when_a_command_appears(api: Api) -> None:
     assert other.result()[1]["commands"] == []
 
 
+def test_a_held_ping_is_handed_nothing_after_its_key_is_revoked(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = datetime.now(UTC)
+    key = api_keys.create(api.control, api.account_id, "another", ["ingest"], now)
+    monkeypatch.setattr(api, "key", key.secret)
+    held = api.hold("held", 5)
+    api_keys.revoke(api.control, api.account_id, key.id, now)
+    api_keys.tell_revoked_sync(api.redis, key.id)
+    time.sleep(0.2)  # heard on another connection than the wake
+    command = api.issue("held")
+    with pytest.raises(AssertionError, match="wrong-key"):
+        held.result(5)
+    assert api.state_of("held", command) == CommandState.QUEUED
+
+
 def test_a_held_ping_is_answered_empty_when_its_time_is_over(api: Api) -> None:
     began_s = time.monotonic()
     assert api.ping("patient", wait=0.4)["commands"] == []

@@ -12,9 +12,10 @@ from fastapi import FastAPI
 from sqlalchemy import Engine
 
 from api.app import create_app
+from domain.accounts import Role
 from domain.ids import AccountId
 from domain.settings import Settings
-from schema import accounts, api_keys, sessions, users
+from schema import accounts, api_keys, memberships, sessions, users
 
 HOSTILE = """<img src=x onerror=alert(1)>"'{{7*7}}</script>"""
 HTML = {"accept": "text/html"}
@@ -75,6 +76,16 @@ def new_tenant(site: Site, name: str) -> Tenant:
     assert session
     key = api_keys.create(site.control, account.id, "agent", ["ingest", "read"], now)
     return Tenant(account.id, email, session, key.secret)
+
+
+def new_member(site: Site, tenant: Tenant, role: Role) -> str:
+    """The session of one more person who looks at this account."""
+    person = new_tenant(site, f"{role}-{time.time_ns()}")
+    user = users.find_by_email(site.control, person.email)
+    assert user
+    memberships.grant(site.control, tenant.account_id, user.id, role, datetime.now(UTC), actor="system")
+    sessions.choose(site.control, person.session, tenant.account_id)
+    return person.session
 
 
 def new_link(site: Site, email: str) -> str:

@@ -12,8 +12,8 @@ import pytest
 
 from domain.accounts import Role
 from domain.ids import KeyId
-from schema import api_keys, memberships, sessions, users
-from tests.integration.pages.site import HTML, Site, Tenant, free_port, new_link, new_tenant, serving
+from schema import api_keys
+from tests.integration.pages.site import HTML, Site, Tenant, free_port, new_member, new_tenant, serving
 
 KEY = re.compile(r"mtr_[0-9a-f]{16}_[\w-]{43}")
 AT_ONCE_S = 1.0
@@ -29,19 +29,6 @@ def owner(site: Site) -> Tenant:
 def browser(site: Site, owner: Tenant) -> Iterator[httpx.Client]:
     with site.client(owner.session, **HTML) as client:
         yield client
-
-
-def member(site: Site, tenant: Tenant, role: Role) -> str:
-    """The session of somebody else in this account."""
-    now, email = datetime.now(UTC), f"{role}-{time.time_ns()}@example.org"
-    other = new_tenant(site, email.partition("@")[0])
-    user = users.find_by_email(site.control, other.email)
-    assert user
-    memberships.grant(site.control, tenant.account_id, user.id, role, now, actor="system")
-    session = sessions.redeem(site.control, new_link(site, other.email), now)
-    assert session
-    sessions.choose(site.control, session, tenant.account_id)
-    return session
 
 
 def test_a_new_key_is_shown_once_and_works(site: Site, browser: httpx.Client) -> None:
@@ -86,12 +73,12 @@ def test_too_many_keys_are_refused(browser: httpx.Client, monkeypatch: pytest.Mo
 
 def test_a_viewer_sees_keys_and_changes_none(site: Site, owner: Tenant) -> None:
     key_id = owner.key[4:20]
-    with site.client(member(site, owner, Role.VIEWER), **HTML) as viewer:
+    with site.client(new_member(site, owner, Role.VIEWER), **HTML) as viewer:
         shown = viewer.get("/settings/keys").text
         assert key_id in shown and "Revoke" not in shown and "Make the key" not in shown
         assert viewer.post("/settings/keys", data={"name": "mine", "scope": ["read"]}).status_code == 403
         assert viewer.post(f"/settings/keys/{key_id}/revoke").status_code == 403
-    with site.client(member(site, owner, Role.ADMIN), **HTML) as admin:
+    with site.client(new_member(site, owner, Role.ADMIN), **HTML) as admin:
         assert "Revoke" in admin.get("/settings/keys").text
     stored = api_keys.find_by_public_id(site.control, KeyId(key_id))
     assert stored and stored.revoked_at is None
