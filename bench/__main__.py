@@ -1,11 +1,11 @@
-"""`make bench`: the reference workload in and out and pings beside it; the same for VictoriaMetrics if installed."""
+"""`make bench`: the reference workload in and out, pings, a fleet; the same for VictoriaMetrics if installed."""
 
 import argparse
 import tempfile
 import time
 from pathlib import Path
 
-from bench import ingest, pings, reads, victoria
+from bench import fleet, ingest, nodes_page, pings, reads, victoria
 from bench.platform import Platform
 from bench.report import Report
 from bench.victoria import Victoria
@@ -18,11 +18,14 @@ def main() -> None:
     """Run what the arguments name; prints JSON lines and appends to RESULTS.md."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument(
-        "--parts", default="idle,w1,reads,w2,pings", help="comma-separated: idle, quick, w1, reads, w2, pings"
+        "--parts",
+        default="idle,w1,reads,w2,pings,fleet",
+        help="comma-separated: idle, quick, w1, reads, w2, pings, fleet, nodes",
     )
     parser.add_argument(
         "--folder", type=Path, help="where the workload's files are kept (default: /dev/shm or the temp dir)"
     )
+    parser.add_argument("--tree", type=Path, help="an older checkout, for `nodes` to compare with")
     parser.add_argument("--dry", action="store_true", help="do not append to RESULTS.md")
     arguments = parser.parse_args()
     parts = arguments.parts.split(",")
@@ -38,6 +41,13 @@ def main() -> None:
             pings.enrol(platform)
             pings.measure(report, platform, per_s=1_000, samples_per_s=0, seconds=10)
             pings.measure(report, platform, per_s=1_000, samples_per_s=200_000, seconds=20)
+    if "fleet" in parts:
+        fleet.measure(report)
+    if "nodes" in parts:
+        nodes_page.measure(report, "nodes page")
+        if arguments.tree:
+            nodes_page.measure(report, "older nodes page", arguments.tree)
+            nodes_page.compare(report, "older nodes page", "nodes page")
     if not arguments.dry:
         report.close(f"make bench ARGS='--parts {arguments.parts}'")
 

@@ -1,9 +1,10 @@
-"""A whole Metrist for a benchmark: `metrist up` on free ports in a fresh directory."""
+"""A whole Metrist for a benchmark: `metrist up` on a free port in a fresh directory."""
 
 import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -24,27 +25,21 @@ TIERS = ("samples", "samples_1m", "samples_1h")
 class Platform:
     """Use as a context manager; `url`, `key` and a ClickHouse client are there inside."""
 
-    def __init__(self, *, has_agent: bool = False, settings: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, *, has_agent: bool = False, settings: dict[str, str] | None = None, tree: Path | None = None
+    ) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="metrist-bench-")
         self.data = Path(self._folder.name) / "data"
         self._has_agent = has_agent
         self._settings = settings or {}
+        self._tree = tree  # whose code runs, when it is not the one at hand
+        self._port = _free_port()
 
     def __enter__(self) -> "Platform":
-        arguments = [sys.executable, "-m", "metrist", "up", "--data", str(self.data), "--port", "0"]
-        self._process = subprocess.Popen(
-            [*arguments, "--agent"] if self._has_agent else arguments,
-            env=os.environ
-            | {"METRIST_RAW_RETENTION_DAYS": "10000", "METRIST_HOUR_RETENTION_DAYS": "10000"}
-            | self._settings,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        self.family = Family(self._process.pid)
-        said = self._listen()
+        said = self.start()
         self.url = _find(r"Address\s+(\S+)", said)
         self.key = _find(r"API key\s+(\S+)", said)
+        self.sign_in_url = _find(r"Sign in\s+(\S+)", said)
         passwords = json.loads((self.data / "passwords.json").read_text())
         ports = json.loads((self.data / "ports.json").read_text())
         self.clickhouse = clickhouse_connect.get_client(
@@ -55,11 +50,31 @@ class Platform:
         )
         return self
 
+    def start(self) -> str:
+        """Start it, also again on the same data and port; returns what it said when it runs."""
+        arguments = [sys.executable, "-m", "metrist", "up", "--data", str(self.data), "--port", str(self._port)]
+        self._process = subprocess.Popen(
+            [*arguments, "--agent"] if self._has_agent else arguments,
+            env=os.environ
+            | {"METRIST_RAW_RETENTION_DAYS": "10000", "METRIST_HOUR_RETENTION_DAYS": "10000"}
+            | self._settings
+            | ({"PYTHONPATH": str(self._tree)} if self._tree else {}),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self.family = Family(self._process.pid)
+        return self._listen()
+
+    def stop(self) -> None:
+        """As Ctrl-C does."""
+        self._process.send_signal(signal.SIGTERM)
+        self._process.wait(STOP_TIMEOUT_S)
+
     def __exit__(self, *_: object) -> None:
         self.client.close()
         self.clickhouse.close()
-        self._process.send_signal(signal.SIGTERM)
-        self._process.wait(STOP_TIMEOUT_S)
+        self.stop()
         self._folder.cleanup()
 
     @property
@@ -113,6 +128,12 @@ class Platform:
             self._process.kill()
             raise TimeoutError("".join(said)[-4_000:])
         return "".join(said)
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
 
 
 def _find(pattern: str, text: str) -> str:

@@ -26,6 +26,15 @@ class Family:
                 total += times.user + times.system
         return total
 
+    def cpu_by_piece_s(self) -> dict[str, float]:
+        """User and system seconds of every member so far, by command."""
+        found: dict[str, float] = {}
+        for process in self.members():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                times = process.cpu_times()
+                found[_piece(process)] = times.user + times.system
+        return found
+
     def rss_mb(self) -> dict[str, float]:
         """Resident MB by command, and of all as "total"."""
         found: dict[str, float] = {}
