@@ -70,10 +70,16 @@ def _wants_page(request: Request) -> bool:
     return "text/html" in request.headers.get("accept", "") and not request.url.path.startswith("/api/")
 
 
+def _path(request: Request) -> str:
+    """What the log calls a request: its route, for an invitation's address is a secret."""
+    path: str = getattr(request.scope.get("route"), "path", request.url.path)
+    return path
+
+
 async def _on_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, MetristError)
     if error.status >= 500:
-        log.warning("request_failed", path=request.url.path, problem=error.slug, detail=error.detail)
+        log.warning("request_failed", path=_path(request), problem=error.slug, detail=error.detail)
     return respond(request, error)
 
 
@@ -101,7 +107,7 @@ async def _on_validation(request: Request, error: Exception) -> Response:
 
 
 async def _on_store(request: Request, error: Exception) -> Response:
-    log.warning("store_failed", path=request.url.path, error=type(error).__name__, exc_info=error)
+    log.warning("store_failed", path=_path(request), error=type(error).__name__, exc_info=error)
     return respond(request, StoreUnavailable("a store is not reachable just now; try again in a few seconds"))
 
 
@@ -111,5 +117,5 @@ async def _on_gone(_request: Request, _error: Exception) -> Response:
 
 
 async def _on_bug(request: Request, error: Exception) -> Response:
-    log.error("request_crashed", path=request.url.path, error=type(error).__name__, exc_info=error)
+    log.error("request_crashed", path=_path(request), error=type(error).__name__, exc_info=error)
     return respond(request, MetristError("the error has been logged; try again, and tell the operator if it stays"))

@@ -217,6 +217,21 @@ def test_nothing_of_a_deleted_account_is_left_in_any_tier(stores: Stores) -> Non
     assert count(stores, other, "web-1") == ONE
 
 
+def test_a_slow_mutation_is_begun_once_and_waited_for(stores: Stores) -> None:
+    account_id = furnished(stores.control, "canary")
+    send(stores, account_id, "web-1", NOW)
+    accounts.delete(stores.control, account_id, NOW, actor=ME)
+    stores.clickhouse.command("SYSTEM STOP MERGES samples")
+    for look in range(4):
+        erase(stores, NOW + look * PAUSE_MOST)
+    running = "SELECT count() FROM system.mutations WHERE database = currentDatabase() AND table = 'samples'"
+    assert int(str(stores.clickhouse.command(running))) == 1
+    assert state(stores) == [("", 0)]
+    stores.clickhouse.command("SYSTEM START MERGES samples")
+    run_until(stores, NOW + 5 * PAUSE_MOST, lambda: state(stores) == [("", 1)])
+    assert count(stores, account_id, "web-1") == NOTHING
+
+
 def ask(stores: Stores, account_id: AccountId, node: str, now: datetime) -> None:
     with stores.control.begin() as conn:
         conn.execute(delete(tables.nodes).where(tables.nodes.c.name == node))
