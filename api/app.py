@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator
 import structlog
 from fastapi import FastAPI
 
-from api import door, health, live, ping, problems, revocations, series, snapshots
+from api import door, health, live, node_events, ping, problems, revocations, series, snapshots
 from api.auth import KeyCache
 from api.snapshots import Ingest, Stored
 from dashboards import accounts as account_pages
-from dashboards import download, guide, headers, invite, oauth, pages, problem_types, signin, static
+from dashboards import download, guide, headers, invite, node_page, oauth, pages, problem_types, signin, static
 from dashboards import live as live_pages
 from dashboards import settings as settings_pages
 from dashboards.live_hub import LiveHub
@@ -53,10 +53,12 @@ def create_app(settings: Settings) -> FastAPI:
         ping,
         live,
         series,
+        node_events,
         health,
         node_list,
         guide,
         pages,
+        node_page,
         live_pages,
         settings_pages,
         account_pages,

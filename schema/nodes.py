@@ -116,7 +116,13 @@ def note_away_in(
     agent_clock: datetime | None = None,
 ) -> NodeRow:
     """Record that a node said goodbye at `now` and means to be back `until` then. Raises NotFound."""
-    payload = {"until": until.isoformat(), "reason": reason, "agent_clock": _iso(agent_clock)}
+    within_s = round((until - now).total_seconds())
+    payload = {
+        "until": until.isoformat(),
+        "back_within_s": within_s,
+        "reason": reason,
+        "agent_clock": _iso(agent_clock),
+    }
     return _note(conn, account_id, node_id, NewEvent("node_away", payload), now)
 
 

@@ -10,7 +10,7 @@ import msgspec
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response, StreamingResponse
 
-from dashboards import pages
+from dashboards import node_page
 from dashboards.node_list.figures import FIGURES
 from dashboards.node_list.followers import Follower
 from dashboards.node_list.index import Standing
@@ -87,7 +87,7 @@ async def list_nodes_as_json(request: Request, viewer: Viewing, query: Asked, no
 async def stream_nodes(request: Request, viewer: Viewing, query: Asked, node: str | None = None) -> Response:
     """What changes in this list, or of one node, as server-sent events; a node may be called `stream` too."""
     if EVENT_STREAM not in request.headers.get("accept", ""):
-        return await pages.show_node("stream", request, viewer)
+        return await node_page.show_node("stream", request, viewer, request.query_params.get("part", ""))
     headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
     watch = _watch(request, viewer)
     sight = Sight(request, viewer)

@@ -33,7 +33,7 @@ function tell(what) {
   for (const listener of listeners[what]) listener();
 }
 
-function read(name) {
+export function read(name) {
   try {
     return localStorage.getItem(`metrist.${name}`);
   } catch {
@@ -41,7 +41,7 @@ function read(name) {
   }
 }
 
-function write(name, value) {
+export function write(name, value) {
   try {
     if (value === null) localStorage.removeItem(`metrist.${name}`);
     else localStorage.setItem(`metrist.${name}`, value);

@@ -8,10 +8,11 @@ const DRAG_PX = 6;
  * root      holds the graphs
  * seen      () → the panels on the screen
  * zone      () → "utc" | "local"
+ * standing  (instant) → how the node stood then, "" for online
  * onSelect  (fromS, toS) after a drag
  * onBack    () after a double click
  */
-export function linkCursors(root, { seen, zone, onSelect, onBack }) {
+export function linkCursors(root, { seen, zone, standing, onSelect, onBack }) {
   let drag = null;
   let frame = 0;
   let latest = null;
@@ -19,7 +20,7 @@ export function linkCursors(root, { seen, zone, onSelect, onBack }) {
   const show = () => {
     frame = 0;
     const { panel, atS } = latest;
-    for (const other of seen()) mark(other, atS, other === panel, zone());
+    for (const other of seen()) mark(other, atS, other === panel ? label(panel, atS, zone(), standing(atS)) : "");
     if (drag) for (const other of seen()) select(other, drag.fromS, atS);
   };
   const at = (event) => {
@@ -85,13 +86,18 @@ function pixelOf(panel, atS) {
   return MARGIN.l + ((atS - panel.fromS) / (panel.toS - panel.fromS)) * width;
 }
 
-function mark(panel, atS, isUnderPointer, zone) {
+function label(panel, atS, zone, standing) {
+  const time = instant(atS, zone, panel.toS - panel.fromS < 86400 * 2);
+  return standing ? `${time} · ${standing}` : time;
+}
+
+function mark(panel, atS, words) {
   const cursor = panel.plot.querySelector(".cursor");
   const x = pixelOf(panel, atS);
   cursor.hidden = false;
   cursor.style.transform = `translateX(${x}px)`;
   cursor.classList.toggle("right-half", x > panel.plot.clientWidth / 2);
-  cursor.dataset.time = isUnderPointer ? instant(atS, zone, panel.toS - panel.fromS < 86400 * 2) : "";
+  cursor.dataset.time = words;
   panel.showValues(atS);
 }
 

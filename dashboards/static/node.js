@@ -3,6 +3,7 @@ import { isTyping } from "./app.js";
 import { currentZone, onChange, setZone } from "./choices.js";
 import { nowS, tellAge } from "./clock.js";
 import { linkCursors } from "./cursor.js";
+import { Past, tellPast } from "./history.js";
 import { Loader } from "./loader.js";
 import { MARGIN, Panel } from "./panel.js";
 import { absolute, bounds, isLive, lengthS, parse, push, refreshMs, steps } from "./range.js";
@@ -19,6 +20,8 @@ const FIRST_METRICS_MS = 3000;
 const root = document.getElementById("graphs");
 const name = root.dataset.node;
 const loader = new Loader(name);
+const past = new Past(name, root);
+const retell = tellPast();
 const panels = new Map();
 const page = { range: parse(location.search), fromS: 0, toS: 0, colours: null, refreshes: 0, timer: 0, redraw: 0 };
 const seen = () => [...panels.values()].filter((panel) => panel.isSeen);
@@ -90,6 +93,7 @@ function show(range) {
   page.refreshes = 0;
   [page.fromS, page.toS] = bounds(range);
   page.window = { points: points() };
+  past.show(page.fromS, page.toS);
   fold();
   for (const panel of seen()) redraw(panel);
   for (const panel of seen()) refresh(panel);
@@ -125,6 +129,7 @@ function schedule() {
 async function advance() {
   [page.fromS, page.toS] = bounds(page.range);
   page.refreshes += 1;
+  past.show(page.fromS, page.toS);
   fold();
   tools.show(page.range, page.fromS, page.toS);
   const isWhole = page.refreshes % WHOLE_EVERY === 0;
@@ -206,16 +211,25 @@ function addPanels(grid, group) {
   }
 }
 
+let marks = null; // what was odd about the node when the server told last
+
 function showNode(message) {
   const node = message.nodes.find((one) => one.name === name);
   if (!node) return;
   const state = document.getElementById("state");
-  if (node.state && node.state !== state.dataset.state) {
+  const hasMoved = Boolean(node.state) && node.state !== state.dataset.state;
+  if (hasMoved) {
     state.dataset.state = node.state;
     state.textContent = node.state;
     document.getElementById("announce").textContent = `${name} is ${node.state}`;
   }
   if (node.contact_s !== undefined) tellAge(document.getElementById("contact"), node.contact_s);
+  const told = node.marks === undefined ? marks : JSON.stringify(node.marks);
+  if (hasMoved || (marks !== null && told !== marks)) {
+    past.refresh();
+    retell();
+  }
+  marks = told;
 }
 
 const tools = wireToolbar({
@@ -233,6 +247,7 @@ root.addEventListener("click", (event) => {
 linkCursors(root, {
   seen,
   zone: currentZone,
+  standing: (atS) => past.standingAt(atS),
   onSelect: (fromS, toS) => {
     go(absolute(fromS, toS));
     document.getElementById("announce").textContent = `Showing ${instant(fromS, currentZone())} to ${instant(toS, currentZone())}`;

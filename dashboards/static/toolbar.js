@@ -81,5 +81,6 @@ function listGroups(root) {
     link.textContent = group.querySelector("h2").textContent;
     return link;
   });
-  document.getElementById("groups").replaceChildren(...links);
+  const list = document.getElementById("groups");
+  list.replaceChildren(...links, list.lastElementChild); // the history stays the last
 }
