@@ -29,9 +29,9 @@ log = structlog.get_logger()
 
 LOST = (
     "It was begun in another browser or at another address, more than ten minutes ago, or it is finished already. "
-    "Start again here, at {address}"
+    "Start again here, at {address}."
 )
-OTHER = "Somebody else has signed in here since you began to connect this; begin again in your settings"
+OTHER = "Somebody else has signed in here since you began to connect this; begin again in your settings."
 SETTINGS = "/settings/you"
 INVITE = "/invite/"
 

@@ -70,7 +70,7 @@ def _enter(conn: Connection, profile: Profile, now: datetime, may_register: bool
         _note_login(conn, known, profile, now)
         return known.user_id
     if not may_register:
-        raise SignUpClosed(f"Nobody here has signed in as {profile.login} before")
+        raise SignUpClosed(f"Nobody here has signed in as {profile.login} before.")
     return _register(conn, profile, now)
 
 
@@ -92,14 +92,14 @@ def _link(conn: Connection, user_id: UserId, profile: Profile, now: datetime) ->
         _note_login(conn, known, profile, now)
     else:
         raise IdentityTaken(
-            f"{profile.login} signs somebody else in here. Sign in as them and disconnect it there first"
+            f"{profile.login} signs somebody else in here. Sign in as them and disconnect it there first."
         )
 
 
 def _refuse_second(conn: Connection, user_id: UserId, profile: Profile) -> None:
     for identity in _list(conn, user_id):
         if identity.provider == profile.provider:
-            raise IdentityTaken(f"You are connected as {identity.login} already; disconnect that first")
+            raise IdentityTaken(f"You are connected as {identity.login} already; disconnect that first.")
 
 
 def _append_link(conn: Connection, user_id: UserId, profile: Profile, now: datetime) -> None:

@@ -8,6 +8,7 @@ import base64
 import hashlib
 import json
 import secrets
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -65,6 +66,7 @@ class OAuthServer:
     asked: list[str] = field(default_factory=list)
     refusals: list[str] = field(default_factory=list)
     """Why token requests were refused."""
+    codes: list[str] = field(default_factory=list)
     grants: dict[str, Grant] = field(default_factory=dict)
     tokens: dict[str, Person] = field(default_factory=dict)
     key: RSAKey = field(default_factory=lambda: RSAKey.generate_key(2048, parameters={"kid": "first", "use": "sig"}))
@@ -78,6 +80,7 @@ class OAuthServer:
             return _redirect(back, {"error": "access_denied", "error_description": "no", "state": query["state"]})
         assert query["code_challenge_method"] == "S256"
         code = secrets.token_urlsafe(16)
+        self.codes.append(code)
         self.grants[code] = Grant(self.person, back, query["code_challenge"], query.get("nonce"))
         return _redirect(back, {"code": code, "state": query["state"]})
 
@@ -162,8 +165,7 @@ class serving_oauth:
         class Handler(_Handler):
             server_state = provider
 
-        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.http.daemon_threads = True
+        self.http = _Server(("127.0.0.1", 0), Handler)
         provider.url = f"http://127.0.0.1:{self.http.server_port}"
         self.thread = threading.Thread(target=self.http.serve_forever, kwargs={"poll_interval": 0.05})
         self.thread.start()
@@ -173,6 +175,15 @@ class serving_oauth:
         self.http.shutdown()
         self.thread.join()
         self.http.server_close()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that has given up waiting is no news; anything else is told."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):
