@@ -17,8 +17,7 @@ import msgspec
 import uvloop
 
 T = TypeVar("T")
-TIMEOUT_S = 30.0
-BACK_OFF_MIN_S, BACK_OFF_MAX_S = 0.05, 45.0
+BACK_OFF_MIN_S = 0.05
 METRICS = 10
 FILES = 4_096
 """What a process has open beside its agents, at most."""
@@ -65,6 +64,7 @@ class Plan:
 
     waits             pings are held, as the real agent asks; else answered at once
     snapshot_every_s  0 sends none
+    back_off_max_s    longest pause after failures, as the agent's own
     """
 
     host: str
@@ -73,6 +73,8 @@ class Plan:
     interval_s: float = 10.0
     waits: bool = False
     snapshot_every_s: float = 0.0
+    timeout_s: float = 30.0
+    back_off_max_s: float = 45.0
     prefix: str = "agent"
 
 
@@ -153,7 +155,7 @@ class Channel(asyncio.Protocol):
     def _ask(self) -> None:
         self._is_asking = True
         if self._transport is None:
-            self._set_alarm(self._loop.time() + TIMEOUT_S, self._time_out)
+            self._set_alarm(self._loop.time() + self._fleet.plan.timeout_s, self._time_out)
             self._connecting = self._loop.create_task(self._connect())
             return
         self._send(self._transport)
@@ -170,7 +172,7 @@ class Channel(asyncio.Protocol):
 
     def _send(self, transport: asyncio.Transport) -> None:
         body, self._held_s = self.body()
-        self._set_alarm(self._loop.time() + self._held_s + TIMEOUT_S, self._time_out)
+        self._set_alarm(self._loop.time() + self._held_s + self._fleet.plan.timeout_s, self._time_out)
         transport.write(b"%sContent-Length: %d\r\n\r\n%s" % (self._head, len(body), body))
 
     def _time_out(self) -> None:
@@ -185,7 +187,7 @@ class Channel(asyncio.Protocol):
         self._failures += 1
         if self._transport is not None:
             self._transport.abort()
-        pause_s = random.uniform(BACK_OFF_MIN_S, min(BACK_OFF_MAX_S, 2.0 ** min(self._failures, 30)))
+        pause_s = random.uniform(BACK_OFF_MIN_S, min(self._fleet.plan.back_off_max_s, 2.0 ** min(self._failures, 30)))
         self._schedule(self._loop.time() + pause_s)
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import redis
 
@@ -77,7 +78,7 @@ class Registry:
 
     def with_deadline(self) -> set[str]:
         """Nodes that the sweep will look at some time."""
-        found: list[bytes] = self.redis.zrange(keys.deadlines(self.account_id), 0, -1)
+        found: Any = self.redis.zrange(keys.deadlines(self.account_id), 0, -1)
         return {name.decode() for name in found}
 
     def _log(self) -> Iterator[Event]:
