@@ -70,6 +70,7 @@ class NodeWatch:
         self._looks.drop_old_figures(shown)
         await self._looks.read_contacts(shown)
         await self._soon("figures", self._looks.read_figures(shown), FIGURES_WAIT_S)
+        await selection.refresh(self._looks.sort_version(query.sort))
         return follower
 
     async def open_node(self, name: str) -> NodeFollower:
@@ -166,6 +167,7 @@ class NodeWatch:
             is_new = await self._looks.read_to_sort([follower.query.sort for follower in self._lists()])
             await self._refresh()
             await self._looks.read_figures(self._shown(), anew=is_new)
+            await self._refresh()
             self._wake()
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._asked.wait(), FIGURES_EVERY_S / 2)

@@ -116,10 +116,10 @@ def _compile(pattern: str) -> Any:
     try:
         return re2.compile(pattern, options)
     except (re2.error, UnicodeEncodeError) as error:
-        raise InvalidQuery(f"“{pattern}” is no pattern: {_reason(error)}") from error
+        raise InvalidQuery(f"“{pattern}” is no pattern: {_reason(error, pattern)}") from error
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: Exception, pattern: str) -> str:
     said = error.args[0] if error.args else ""
     text = said.decode("utf-8", "replace") if isinstance(said, bytes) else "it holds half a character"
-    return "too large" if "too large" in text else text
+    return "too large" if "too large" in text else text.removesuffix(f": {pattern}")

@@ -139,6 +139,9 @@ class Looks:
             by_node[one.node][key] = figure
         for node in nodes:
             node.figures, node.figures_at = by_node[node.name], monotonic()
+            node.lasts |= {key: figure.last for key, figure in node.figures.items()}
+        for key in FIGURES:  # so that no row stands in a place that what it shows belies
+            self._sort_versions[key] = self.sort_version(key) + 1
 
     def _minutes(self, keys: Sequence[str], from_s: int, to_s: int, names: Sequence[str] | None) -> list[Minutes]:
         metrics = {FIGURES[key].metric: FIGURES[key].across for key in keys}

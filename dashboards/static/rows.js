@@ -65,7 +65,7 @@ export class Rows {
       const row = copy("row");
       row.dataset.name = name;
       const link = row.querySelector("a");
-      link.textContent = name;
+      link.textContent = link.title = name;
       link.href = `/nodes/${name.split("/").map(encodeURIComponent).join("/")}`;
       for (const cell of row.querySelectorAll("[data-figure]")) cell.prepend(sparkline());
       this.#rows.set(name, row);
@@ -100,7 +100,7 @@ export class Rows {
       if (row === at) at = at.nextElementSibling;
       else this.#body.insertBefore(row, at);
     }
-    while (at) [at, at.nextElementSibling][0].remove();
+    while (this.#body.rows.length > wanted.length) this.#body.lastElementChild.remove();
     this.#forgetOthers(new Set(order));
     if (focused !== document.activeElement && focused.isConnected) focused.focus({ preventScroll: true });
   }
