@@ -11,7 +11,19 @@ from api import door, health, live, node_events, ping, problems, revocations, se
 from api.auth import KeyCache
 from api.snapshots import Ingest, Stored
 from dashboards import accounts as account_pages
-from dashboards import download, guide, headers, invite, node_page, oauth, pages, problem_types, signin, static
+from dashboards import (
+    download,
+    guide,
+    headers,
+    invite,
+    node_page,
+    oauth,
+    pages,
+    problem_types,
+    recordings,
+    signin,
+    static,
+)
 from dashboards import live as live_pages
 from dashboards import settings as settings_pages
 from dashboards.live_hub import LiveHub
@@ -60,6 +72,7 @@ def create_app(settings: Settings) -> FastAPI:
         pages,
         node_page,
         live_pages,
+        recordings,
         settings_pages,
         account_pages,
         invite,

@@ -84,10 +84,10 @@ async def post_snapshots(request: Request) -> Response:
     given = _batch_id(request)
     is_ndjson = body.media_type(request) == body.NDJSON
     raw = await body.read(request, settings.body_max_bytes)
-    admitted = ingest.admission.admit(raw, _bounds(settings, received_s), is_ndjson=is_ndjson)
+    admitted = ingest.admission.admit(raw, bounds(settings, received_s), is_ndjson=is_ndjson)
     account = str(principal.account_id)
     batch = given or (batches.name_for(account, raw) if admitted.is_dated else "")
-    is_duplicate = bool(admitted.accepted) and await _store(ingest, settings, account, batch, admitted)
+    is_duplicate = bool(admitted.accepted) and await store(ingest, settings, account, batch, admitted)
     await contact.record_contact(
         request.app.state, principal, admitted.nodes, int(received_s * 1000), request.headers.get("metrist-instance")
     )
@@ -98,7 +98,7 @@ async def post_snapshots(request: Request) -> Response:
     return _reply(admitted, batch, is_duplicate)
 
 
-async def _store(ingest: Ingest, settings: Settings, account: str, batch: str, admitted: Admitted) -> bool:
+async def store(ingest: Ingest, settings: Settings, account: str, batch: str, admitted: Admitted) -> bool:
     """Spool a batch unless it was stored before; True for one that was."""
     if batch and not await ingest.batches.claim(account, batch):
         return True
@@ -136,7 +136,8 @@ def _batch_id(request: Request) -> str:
     return given
 
 
-def _bounds(settings: Settings, now_s: float) -> Bounds:
+def bounds(settings: Settings, now_s: float) -> Bounds:
+    """The instants that a sample received now may have."""
     return Bounds(now_s - settings.hour_retention_days * _DAY_S, now_s, now_s + settings.snapshot_future_s)
 
 

@@ -2,7 +2,7 @@
 
 A stream is the history of one thing and folds to one row of one state table:
 `user/<uuid>`, `identity/<provider>/<SHA-256 of the provider's id>`, `account/<uuid>`, `membership/<account>/<user>`,
-`invitation/<public id>`, `key/<public id>`, `node/<uuid>`.
+`invitation/<public id>`, `key/<public id>`, `node/<uuid>`, `recording/<uuid>`.
 Row values are what the table's columns hold in Python (UUID, aware UTC datetime, dict); payloads are plain JSON.
 Shipped folds are frozen like migrations: the log of years ago goes through them again in `metrist rebuild`.
 """
@@ -206,6 +206,25 @@ def _node_ephemeral(row: Row | None, event: Event) -> Row:
     return {**_known(row, event), "is_ephemeral": event.payload["is_ephemeral"]}
 
 
+def _recording_started(row: Row | None, event: Event) -> Row:
+    payload = event.payload
+    return {
+        "id": UUID(key_of(event.stream)[0]),
+        "account_id": UUID(payload["account_id"]),
+        "node": payload["node"],
+        "metrics": payload["metrics"],
+        "every_ms": payload["every_ms"],
+        "note": payload["note"],
+        "started_by": event.actor,
+        "started_at": event.at,
+        "ends_at": datetime.fromisoformat(payload["ends_at"]),
+    }
+
+
+def _recording_stopped(row: Row | None, event: Event) -> Row:
+    return {**_known(row, event), "ends_at": event.at}
+
+
 def _ended(row: Row | None, event: Event) -> None:
     return None
 
@@ -244,4 +263,7 @@ FOLDS: dict[str, Fold] = {
     "node_back": _node_back,
     "node_ephemeral": _node_ephemeral,
     "node_removed": _ended,
+    "recording_started": _recording_started,
+    "recording_stopped": _recording_stopped,
+    "recording_deleted": _ended,
 }

@@ -15,6 +15,7 @@ class Permission(StrEnum):
     SEE_PEOPLE = "see who belongs to this account"
     SEE_KEYS = "see this account's API keys"
     SEE_AUDIT = "read the audit log"
+    RECORD = "keep a live view"
     MANAGE_KEYS = "make or revoke API keys"
     MANAGE_NODES = "remove nodes"
     INVITE = "invite people"
@@ -29,6 +30,7 @@ LEAST: dict[Permission, Role] = {
     Permission.SEE_PEOPLE: Role.VIEWER,
     Permission.SEE_KEYS: Role.VIEWER,
     Permission.SEE_AUDIT: Role.ADMIN,
+    Permission.RECORD: Role.VIEWER,
     Permission.MANAGE_KEYS: Role.ADMIN,
     Permission.MANAGE_NODES: Role.ADMIN,
     Permission.INVITE: Role.ADMIN,

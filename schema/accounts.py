@@ -180,8 +180,9 @@ def _configure(
 def _delete(conn: Connection, account_id: AccountId, now: datetime, actor: str) -> None:
     events.hold(conn)
     account = _known(conn, account_id)
-    for table in (tables.api_keys, tables.nodes, tables.memberships, tables.invitations):
-        conn.execute(sql_delete(table).where(table.c.account_id == account_id))
+    for table in reversed(tables.STATES.values()):
+        if "account_id" in table.c:
+            conn.execute(sql_delete(table).where(table.c.account_id == account_id))
     conn.execute(update(tables.sessions).where(tables.sessions.c.account_id == account_id).values(account_id=None))
     deleted = NewEvent("account_deleted", {}, actor)
     events.append(conn, f"account/{account_id}", account.version, [deleted], now)

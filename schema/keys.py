@@ -11,6 +11,7 @@ script may take several of them. `<node>` is a node's name, which holds no brace
 | commands:{<account>}:<node> | hash   | command id → MessagePack of `schema.commands.Stored`      | expiry and a day
 | viewers:{<account>}:<node>  | hash   | viewer → MessagePack of its lease: what it looks at live  | last lease
 | live:{<account>}:<node>     | string | JSON of `domain.live.Ask`: what the agent is to stream    | last lease
+| recording:{<account>}:<node>| string | id of the recording that keeps the node's live data now   | its end
 | {hearing}                   | hash   | `at`, `since`: till and since when we hear, Unix ms       | for ever
 | {hearing}:outages           | zset   | "from-to" in Unix ms, by its end: when we heard nobody    | a week
 | batch:{<account>}:<batch id>| string | "p" + who is storing it, "s" when it has been stored       | as settings say
@@ -63,6 +64,10 @@ def live_viewers(account_id: AccountId, node: str) -> str:
 
 def live_ask(account_id: AccountId, node: str) -> str:
     return f"live:{{{account_id}}}:{node}"
+
+
+def recording(account_id: AccountId, node: str) -> str:
+    return f"recording:{{{account_id}}}:{node}"
 
 
 def live_channel(account_id: AccountId, node: str) -> str:

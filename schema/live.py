@@ -1,7 +1,9 @@
 """Live views in Redis: the leases of those who look, what the agent is asked, and the way of its data to them.
 
-Nothing is stored: data goes through pub/sub to the API processes whose viewers wait for it, and is gone.
+Data goes through pub/sub to the API processes whose viewers wait for it, and is gone, unless a recording keeps it.
 """
+
+from typing import NamedTuple
 
 import msgspec
 import redis.asyncio
@@ -37,12 +39,19 @@ def decode_ask(found: bytes | str | None) -> Ask | None:
     return None if found is None else _decode_ask(found)
 
 
-async def look(client: redis.asyncio.Redis, account_id: AccountId, viewer: str, wish: Wish, now_ms: int) -> Ask:
+async def look(
+    client: redis.asyncio.Redis,
+    account_id: AccountId,
+    viewer: str,
+    wish: Wish,
+    now_ms: int,
+    lasts_ms: int = LEASE_MS,
+) -> Ask:
     """Take or renew a lease; a held ping of the node is woken when that changes what its agent is asked.
 
     Raises Overloaded when too many look at this node, StoreUnavailable.
     """
-    found = await _run(client, account_id, viewer, wish, now_ms, LEASE_MS)
+    found = await _run(client, account_id, viewer, wish, now_ms, lasts_ms)
     if found is None:
         raise Overloaded(f"{VIEWERS_MAX} viewers look at {wish.node} already", headers={"Retry-After": "10"})
     return _decode_ask(found)
@@ -59,14 +68,22 @@ async def asked(client: redis.asyncio.Redis, account_id: AccountId, node: str) -
         return decode_ask(await client.get(keys.live_ask(account_id, node)))
 
 
-async def publish(client: redis.asyncio.Redis, account_id: AccountId, node: str, message: Message) -> Ask | None:
-    """Hand data on to whoever looks; returns what is asked now, None when nobody looks. Raises StoreUnavailable."""
+class Published(NamedTuple):
+    """What becomes of live data: what is asked now, None when nobody looks; and whether it is to be kept."""
+
+    ask: Ask | None
+    is_recorded: bool
+
+
+async def publish(client: redis.asyncio.Redis, account_id: AccountId, node: str, message: Message) -> Published:
+    """Hand data on to whoever looks. Raises StoreUnavailable."""
     with redis_faults():
         async with client.pipeline(transaction=False) as pipeline:
             pipeline.get(keys.live_ask(account_id, node))
+            pipeline.exists(keys.recording(account_id, node))
             pipeline.publish(keys.live_channel(account_id, node), encode(message))
-            found, _ = await pipeline.execute()
-    return decode_ask(found)
+            found, recorded, _ = await pipeline.execute()
+    return Published(decode_ask(found), bool(recorded))
 
 
 async def _run(

@@ -192,6 +192,22 @@ nodes = Table(
     UniqueConstraint("account_id", "name"),
 )
 
+recordings = Table(
+    "recordings",
+    metadata,
+    _id(),
+    _account(),
+    Column("node", _text(128), nullable=False),
+    Column("metrics", JsonValue, nullable=False),
+    Column("every_ms", Integer(), nullable=False),
+    Column("note", String(100), nullable=False),
+    Column("started_by", String(128), nullable=False),
+    _time("started_at"),
+    _time("ends_at"),
+    _version(),
+    Index(None, "account_id", "node", "started_at"),
+)
+
 api_key_uses = Table(
     "api_key_uses",
     metadata,
@@ -250,5 +266,6 @@ STATES: dict[str, Table] = {
     "invitation": invitations,
     "key": api_keys,
     "node": nodes,
+    "recording": recordings,
 }
 """Kind of stream → its state table, parents before children."""

@@ -17,10 +17,9 @@ else
   for i = 8, #ARGV do metrics[#metrics + 1] = ARGV[i] end
   local lease = { till = now + lasts, every = tonumber(ARGV[7]), metrics = metrics }
   redis.call('HSET', KEYS[1], ARGV[1], cmsgpack.pack(lease))
-  redis.call('PEXPIRE', KEYS[1], lasts)
 end
 
-local wanted, names, every = {}, {}, nil
+local wanted, names, every, till = {}, {}, nil, now
 local leases = redis.call('HGETALL', KEYS[1])
 for i = 1, #leases, 2 do
   local lease = cmsgpack.unpack(leases[i + 1])
@@ -28,6 +27,7 @@ for i = 1, #leases, 2 do
     redis.call('HDEL', KEYS[1], leases[i])
   else
     every = math.min(every or lease.every, lease.every)
+    till = math.max(till, lease.till)
     for _, name in ipairs(lease.metrics) do
       if not wanted[name] then
         wanted[name] = true
@@ -45,7 +45,7 @@ table.sort(names)
 local id = string.sub(redis.sha1hex(every .. '\n' .. table.concat(names, '\n')), 1, 16)
 local ask = cjson.encode({ id = id, every_ms = every, metrics = names })
 local before = redis.call('GET', KEYS[2])
--- Only a renewal prolongs it: who goes leaves it to those who stay.
-if lasts > 0 then redis.call('SET', KEYS[2], ask, 'PX', lasts) else redis.call('SET', KEYS[2], ask, 'KEEPTTL') end
+redis.call('PEXPIRE', KEYS[1], till - now)
+redis.call('SET', KEYS[2], ask, 'PX', till - now)
 if before ~= ask then redis.call('PUBLISH', ARGV[5], ARGV[6]) end
 return ask

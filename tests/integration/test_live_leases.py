@@ -21,8 +21,10 @@ FAST = Wish("web-1", ("load.1m",), 200)
 class Viewers(Calls):
     """The calls of schema.live as an API process makes them."""
 
-    def look(self, viewer: str, wish: Wish, now_ms: int = NOW, account_id: AccountId = HOME) -> Ask:
-        return self.run(lambda client: live.look(client, account_id, viewer, wish, now_ms))
+    def look(
+        self, viewer: str, wish: Wish, now_ms: int = NOW, account_id: AccountId = HOME, lasts_ms: int = LEASE_MS
+    ) -> Ask:
+        return self.run(lambda client: live.look(client, account_id, viewer, wish, now_ms, lasts_ms))
 
     def leave(self, viewer: str, wish: Wish) -> None:
         self.run(lambda client: live.leave(client, HOME, viewer, wish, NOW))
@@ -66,12 +68,13 @@ def test_all_of_it_ends_by_itself(viewers: Viewers) -> None:
         assert 0 < viewers.sync.pttl(key) <= LEASE_MS
 
 
-def test_who_leaves_does_not_prolong_what_is_asked(viewers: Viewers) -> None:
-    viewers.look("a", SLOW)
-    viewers.look("b", FAST)
-    viewers.sync.pexpire(keys.live_ask(HOME, "web-1"), 500)
-    viewers.leave("b", FAST)
-    assert 0 < viewers.sync.pttl(keys.live_ask(HOME, "web-1")) <= 500
+def test_what_is_asked_lasts_as_long_as_the_longest_lease(viewers: Viewers) -> None:
+    viewers.look("a", SLOW, lasts_ms=60_000)
+    viewers.look("b", FAST, NOW + 1_000)
+    assert LEASE_MS < viewers.sync.pttl(keys.live_ask(HOME, "web-1")) <= 59_000
+    viewers.leave("a", SLOW)
+    assert 0 < viewers.sync.pttl(keys.live_ask(HOME, "web-1")) <= LEASE_MS + 1_000
+    assert viewers.asked() == viewers.look("b", FAST)
 
 
 def test_a_held_ping_is_woken_when_what_is_asked_changes_and_only_then(viewers: Viewers) -> None:
@@ -94,13 +97,13 @@ def test_there_is_an_end_to_how_many_look(viewers: Viewers) -> None:
 
 def test_data_goes_to_the_account_s_own_channel_and_tells_what_is_asked(viewers: Viewers) -> None:
     message = Message(NOW, [LiveSnapshot(1.5, {"cpu.user": 2})])
-    assert viewers.publish(message) is None
+    assert viewers.publish(message) == (None, False)
     asked = viewers.look("a", SLOW)
     with viewers.sync.pubsub(ignore_subscribe_messages=True) as channel:
         channel.subscribe(keys.live_channel(HOME, "web-1"), keys.live_channel(AWAY, "web-1"))
         for _ in range(2):
             channel.get_message(timeout=5)
-        assert viewers.publish(message) == asked
+        assert viewers.publish(message) == (asked, False)
         heard = channel.get_message(timeout=5)
         assert heard and heard["channel"] == keys.live_channel(HOME, "web-1").encode()
         assert live.decode(heard["data"]) == message

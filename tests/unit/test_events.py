@@ -24,6 +24,14 @@ INVITED = {
     "invited_by": str(USER),
     "expires_at": "2026-01-08T12:00:00+00:00",
 }
+RECORDED = {
+    "account_id": str(ACCOUNT),
+    "node": "web-1",
+    "metrics": ["cpu.user"],
+    "every_ms": 1000,
+    "note": "",
+    "ends_at": "2026-01-01T12:05:00+00:00",
+}
 
 HISTORIES: dict[str, tuple[tuple[str, Json], list[tuple[str, Json]]]] = {
     f"user/{USER}": (
@@ -65,6 +73,10 @@ HISTORIES: dict[str, tuple[tuple[str, Json], list[tuple[str, Json]]]] = {
             ("node_ephemeral", {"is_ephemeral": True}),
             ("node_removed", {}),
         ],
+    ),
+    f"recording/{UUID(int=4)}": (
+        ("recording_started", RECORDED),
+        [("recording_stopped", {}), ("recording_deleted", {})],
     ),
 }
 """Stream → its first event and those that may follow, by type and payload."""

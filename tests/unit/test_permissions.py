@@ -12,6 +12,7 @@ TABLE = [
     (Permission.SEE_PEOPLE, {VIEWER, ADMIN, OWNER}),
     (Permission.SEE_KEYS, {VIEWER, ADMIN, OWNER}),
     (Permission.SEE_AUDIT, {ADMIN, OWNER}),
+    (Permission.RECORD, {VIEWER, ADMIN, OWNER}),
     (Permission.MANAGE_KEYS, {ADMIN, OWNER}),
     (Permission.MANAGE_NODES, {ADMIN, OWNER}),
     (Permission.INVITE, {ADMIN, OWNER}),
