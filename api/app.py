@@ -12,6 +12,7 @@ from api.auth import KeyCache
 from api.snapshots import Ingest, Stored
 from dashboards import accounts as account_pages
 from dashboards import (
+    compress,
     download,
     guide,
     headers,
@@ -85,6 +86,7 @@ def create_app(settings: Settings) -> FastAPI:
         app.include_router(part.router)
     problems.install(app)
     headers.install(app)
+    compress.install(app)
     return app
 
 

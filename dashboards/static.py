@@ -55,7 +55,7 @@ def get_asset(
     """Serve one of our files; raises NotFound."""
     if name not in _sources():
         raise NotFound(f"There is no file {name} here")
-    asset = _asset(name, _best_encoding(accept_encoding))
+    asset = _asset(name, best_encoding(accept_encoding))
     headers = _headers(name, asset, is_current=release == release_of(name))
     if asset.etag in (tag.strip().removeprefix("W/") for tag in if_none_match.split(",")):
         return Response(status_code=304, headers=headers)
@@ -113,7 +113,7 @@ def _asset(name: str, encoding: str | None) -> Asset:
     return Asset(plain, etag, None)
 
 
-def _best_encoding(accepted: str) -> str | None:
+def best_encoding(accepted: str) -> str | None:
     """zstd before gzip, as far as the browser takes them; `q=0` is a refusal."""
     offers = dict(_offer(part) for part in accepted.lower().split(","))
     return next((name for name in ("zstd", "gzip") if offers.get(name, offers.get("*", False))), None)
