@@ -5,7 +5,6 @@ Reading 10,000 nodes takes a tenth of a second and more; reading the few that ch
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -20,10 +19,7 @@ from schema.nodes import NAMES_AT_ONCE
 
 MANY = 2_000
 """So many changed nodes are read one by one; for more, all are read at once."""
-_COLUMNS = [
-    nodes.c[name]
-    for name in ("id", "name", "state", "state_since", "labels", "is_ephemeral", "away_since", "away_until")
-]
+_COLUMNS = [nodes.c[name] for name in ("id", "name", "state", "labels", "is_ephemeral")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +29,8 @@ class ListedNode:
     id: NodeId
     name: str
     state: NodeState
-    state_since: datetime
     labels: Mapping[str, str]
     is_ephemeral: bool
-    away_since: datetime | None
-    away_until: datetime | None
 
 
 @dataclass(frozen=True, slots=True)

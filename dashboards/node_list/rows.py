@@ -6,12 +6,8 @@ from typing import Any, Final, NamedTuple
 
 from dashboards.format import duration
 from dashboards.node_list.index import ACTIVE, Node
-
-CLASH_SHOWN_S: Final = 600
-"""Two machines that stopped taking turns so long ago have been told apart."""
-SKEW_SHOWN_S: Final = 60
-_GOODBYE_S: Final = 2.0
-"""A goodbye is a contact too, and recorded a moment before or after it."""
+from domain.nodes import SKEW_WARNED_S
+from schema.heartbeats import Contact
 
 Row = dict[str, Any]
 BLANK: Final[Row] = {"name": "", "state": "", "labels": {}, "contact_s": None, "marks": (), "figures": {}}
@@ -58,28 +54,30 @@ def difference(before: Row, after: Row) -> Row:
 
 
 def marks(node: Node, now_s: float) -> list[Mark]:
-    """What is odd about a node, the most telling first."""
-    return [mark for mark in (_away(node, now_s), _clash(node, now_s), _skew(node)) if mark]
+    """What is odd about a node, in a word; its own page says more."""
+    contact = node.contact
+    if contact is None:
+        return []
+    now_ms = int(now_s * 1000)
+    return [mark for mark in (_away(node, contact, now_ms), _clash(contact, now_ms), _skew(contact)) if mark]
 
 
-def _away(node: Node, now_s: float) -> Mark | None:
-    since, until = node.listed.away_since, node.listed.away_until
-    if since is None or until is None or until.timestamp() <= now_s or node.standing not in ACTIVE:
+def _away(node: Node, contact: Contact, now_ms: int) -> Mark | None:
+    back_by_ms = contact.back_by_ms(now_ms)
+    if back_by_ms is None or node.standing not in ACTIVE:
         return None
-    if node.contact and node.contact.last / 1000 > since.timestamp() + _GOODBYE_S:
-        return None
-    return Mark("away", "restarting, back by", "Its agent said goodbye and means to be back", int(until.timestamp()))
+    return Mark("away", "restarting, back by", "Its agent said goodbye and means to be back", back_by_ms // 1000)
 
 
-def _clash(node: Node, now_s: float) -> Mark | None:
-    if not node.contact or now_s - node.contact.clash / 1000 > CLASH_SHOWN_S:
+def _clash(contact: Contact, now_ms: int) -> Mark | None:
+    if not contact.clashes(now_ms):
         return None
     return Mark("clash", "two machines", "Two machines report under this name; give one of them another")
 
 
-def _skew(node: Node) -> Mark | None:
-    skew_s = (node.contact.skew or 0) / 1000 if node.contact else 0
-    if abs(skew_s) <= SKEW_SHOWN_S:
+def _skew(contact: Contact) -> Mark | None:
+    skew_s = contact.skew_s()
+    if skew_s is None or abs(skew_s) <= SKEW_WARNED_S:
         return None
     way = "ahead of" if skew_s > 0 else "behind"
     words = f"clock {'+' if skew_s > 0 else '−'}{duration(abs(skew_s)).split()[0]}"

@@ -4,7 +4,6 @@ import asyncio
 import random
 import re
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
 from functools import cmp_to_key
 from typing import Any
 from uuid import UUID, uuid4
@@ -26,12 +25,11 @@ from schema.heartbeats import Contact
 from schema.node_changes import Changes, ListedNode
 
 NOW_S = 1_700_000_000.0
-NOW = datetime.fromtimestamp(NOW_S, UTC)
 
 
 def listed(name: str, state: str = "online", *, node_id: UUID | None = None, **more: Any) -> ListedNode:
-    known: dict[str, Any] = {"labels": {}, "is_ephemeral": False, "away_since": None, "away_until": None}
-    return ListedNode(id=NodeId(node_id or uuid4()), name=name, state=NodeState(state), state_since=NOW, **known | more)
+    known: dict[str, Any] = {"labels": {}, "is_ephemeral": False}
+    return ListedNode(id=NodeId(node_id or uuid4()), name=name, state=NodeState(state), **known | more)
 
 
 def index_of(*nodes: ListedNode) -> NodeIndex:
@@ -239,17 +237,16 @@ def ms(ago_s: float) -> int:
     return int((NOW_S - ago_s) * 1000)
 
 
-LEFT = {"away_since": NOW - timedelta(seconds=20), "away_until": NOW + timedelta(seconds=40)}
 MARKS = [
     ("none", node_with(Contact(last=ms(1), skew=59_000)), []),
     ("a clock ahead", node_with(Contact(last=ms(1), skew=240_000)), ["clock +4m"]),
     ("a clock behind", node_with(Contact(last=ms(1), skew=-7_300_000)), ["clock −2h"]),
     ("two machines", node_with(Contact(last=ms(1), clash=ms(500))), ["two machines"]),
     ("two machines once", node_with(Contact(last=ms(1), clash=ms(700))), []),
-    ("away", node_with(Contact(last=ms(20)), **LEFT), ["restarting, back by"]),
-    ("back already", node_with(Contact(last=ms(5)), **LEFT), []),
-    ("away for too long", node_with(Contact(last=ms(20)), **LEFT | {"away_until": NOW}), []),
-    ("away, and gone", node_with(Contact(last=ms(20)), state="deregistered", **LEFT), []),
+    ("away", node_with(Contact(last=ms(20), bye="restart", away=60_000)), ["restarting, back by"]),
+    ("away for too long", node_with(Contact(last=ms(80), bye="restart", away=60_000)), []),
+    ("away, and gone", node_with(Contact(last=ms(20), bye="restart", away=60_000), state="deregistered"), []),
+    ("never heard", node_with(), []),
 ]
 
 
