@@ -32,6 +32,7 @@ _RETAINED = {
     "samples": "raw_retention_days",
     "samples_1m": "minute_retention_days",
     "samples_1h": "hour_retention_days",
+    "node_events": "hour_retention_days",
 }
 
 

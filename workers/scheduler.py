@@ -19,7 +19,7 @@ from domain.errors import MetristError
 from domain.settings import Settings
 from schema import keys
 from schema.lua import Lua
-from workers import erase
+from workers import copy_events, erase
 from workers.queues import enqueue
 from workers.stores import Stores, open_stores
 from workers.sweep import reconcile, sweep_liveness
@@ -28,6 +28,7 @@ log = structlog.get_logger()
 SWEEP_EVERY_S = 2
 RECONCILE_EVERY_S = 60
 ERASE_EVERY_S = 5
+COPY_EVERY_S = 10
 PRUNE_EVERY_S = 3_600
 LEASE_MS = 10_000
 _LONGEST_BACKOFF_S = 30.0
@@ -115,6 +116,7 @@ def _scheduler(clock: Clock) -> BackgroundScheduler:
     every(SWEEP_EVERY_S, "sweep", _sweep, now)
     every(RECONCILE_EVERY_S, "reconcile", _reconcile, soon)
     every(ERASE_EVERY_S, "erase", _ask_for_erasing, soon)
+    every(COPY_EVERY_S, "copy_events", _ask_for_copies, soon)
     every(PRUNE_EVERY_S, "prune", _ask_for_prune, soon)
     return scheduler
 
@@ -130,6 +132,11 @@ def _reconcile(stores: Stores, now: datetime) -> None:
 def _ask_for_erasing(stores: Stores, now: datetime) -> None:
     if erase.is_due(stores, now):
         enqueue(stores.redis, keys.UPKEEP, "erase")
+
+
+def _ask_for_copies(stores: Stores, _now: datetime) -> None:
+    if copy_events.is_due(stores):
+        enqueue(stores.redis, keys.UPKEEP, "copy_events")
 
 
 def _ask_for_prune(stores: Stores, _now: datetime) -> None:

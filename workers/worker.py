@@ -25,6 +25,7 @@ from rq.serializers import JSONSerializer
 
 from domain.settings import Settings
 from schema import keys
+from workers.copy_events import copy_events
 from workers.erase import erase
 from workers.prune import prune
 from workers.queues import JOB_TIMEOUT_S, open_queues
@@ -32,6 +33,7 @@ from workers.stores import Stores, open_stores
 
 log = structlog.get_logger()
 JOBS: dict[str, Callable[..., None]] = {
+    "copy_events": copy_events,
     "erase": erase,
     "prune": prune,
 }

@@ -79,6 +79,39 @@ ORDER BY
     node ASC,
     labelset ASC;
 
+CREATE TABLE node_events
+(
+    `account` UUID CODEC(ZSTD(1)),
+    `node` LowCardinality(String) CODEC(ZSTD(1)),
+    `node_id` UUID CODEC(ZSTD(1)),
+    `ts` DateTime64(3, 'UTC') CODEC(DoubleDelta, ZSTD(1)),
+    `type` LowCardinality(String) CODEC(ZSTD(1)),
+    `cause` String CODEC(ZSTD(1)),
+    `agent_clock` Nullable(DateTime64(3, 'UTC')) CODEC(ZSTD(1)),
+    `actor` LowCardinality(String) CODEC(ZSTD(1)),
+    `payload` String CODEC(ZSTD(1)),
+    `seq` UInt64 CODEC(DoubleDelta, ZSTD(1))
+)
+ENGINE = ReplacingMergeTree
+PARTITION BY toYear(ts)
+ORDER BY (account, node, ts, seq)
+SETTINGS non_replicated_deduplication_window = 1000, fsync_after_insert = 1, fsync_part_directory = 1, ttl_only_drop_parts = 1, index_granularity = 8192;
+
+CREATE TABLE node_events_copied
+(
+    `seq` SimpleAggregateFunction(max, UInt64)
+)
+ENGINE = AggregatingMergeTree
+ORDER BY tuple()
+SETTINGS non_replicated_deduplication_window = 1000, fsync_after_insert = 1, fsync_part_directory = 1, index_granularity = 8192;
+
+CREATE MATERIALIZED VIEW node_events_view TO node_events_copied
+(
+    `seq` UInt64
+)
+AS SELECT max(seq) AS seq
+FROM node_events;
+
 CREATE TABLE samples
 (
     `account` UUID CODEC(ZSTD(1)),

@@ -1,5 +1,6 @@
 """What people delete is gone: from the log and the state, from every tier of samples, from Redis; and nobody else's."""
 
+import itertools
 import json
 import re
 import time
@@ -14,9 +15,23 @@ from sqlalchemy import Engine, delete, select
 
 from domain.accounts import Role
 from domain.errors import NotFound
+from domain.events import Event
 from domain.ids import AccountId
 from domain.settings import Settings
-from schema import accounts, api_keys, erasures, events, keys, memberships, migrate, nodes, samples, sessions, users
+from schema import (
+    accounts,
+    api_keys,
+    erasures,
+    event_copies,
+    events,
+    keys,
+    memberships,
+    migrate,
+    nodes,
+    samples,
+    sessions,
+    users,
+)
 from schema.clickhouse_client import ClickHouse
 from schema.control import tables
 from schema.control.engine import reading
@@ -151,6 +166,8 @@ def send(stores: Stores, account_id: AccountId, node: str, at: datetime, value: 
     snapshot = {"node": node, "ts": at.timestamp(), "metrics": {"cpu.user": value, 'disk{of="a"}': value}}
     line = {"account": str(account_id), "batch": "b", "snapshots": [snapshot]}
     samples.insert(stores.clickhouse, json.dumps(line).encode() + b"\n", str(uuid4()))
+    event = Event(f"node/{uuid4()}", 1, "node_late", {}, "system", at, next(SEQ), account_id)
+    event_copies.insert(stores.clickhouse, [event], {event.stream: node})
 
 
 def count(stores: Stores, account_id: AccountId, node: str) -> dict[str, int]:
@@ -187,8 +204,9 @@ def state(stores: Stores) -> list[tuple[str, int]]:
         return [(row.node, row.passes) for row in conn.execute(select(tables.erasures))]
 
 
-NOTHING = {"samples": 0, "samples_1m": 0, "samples_1h": 0, "series": 0}
-ONE = {"samples": 2, "samples_1m": 2, "samples_1h": 2, "series": 2}
+SEQ = itertools.count(1)
+NOTHING = {"samples": 0, "samples_1m": 0, "samples_1h": 0, "series": 0, "node_events": 0}
+ONE = {"samples": 2, "samples_1m": 2, "samples_1h": 2, "series": 2, "node_events": 1}
 
 
 def test_nothing_of_a_deleted_account_is_left_in_any_tier(stores: Stores) -> None:
