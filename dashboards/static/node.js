@@ -3,6 +3,7 @@ import { isTyping } from "./app.js";
 import { currentZone, onChange, setZone } from "./choices.js";
 import { nowS, tellAge } from "./clock.js";
 import { linkCursors } from "./cursor.js";
+import { LIVE_RANGE, wireLive } from "./live_bar.js";
 import { Past, tellPast } from "./history.js";
 import { Loader } from "./loader.js";
 import { MARGIN, Panel } from "./panel.js";
@@ -33,12 +34,14 @@ function sight({ target, isIntersecting }) {
   const panel = panels.get(target.dataset.metric);
   if (!panel) return;
   panel.isSeen = isIntersecting;
+  live.follow();
   if (isIntersecting) refresh(panel);
 }
 
 /** Fetch what a graph lacks: nothing, its newest buckets, or everything. */
 async function refresh(panel, isWhole = false) {
   const window = page.window;
+  if (panel.loaded === window && live.streams(panel.metric)) return;
   const isKnown = panel.loaded === window && !isWhole;
   if (isKnown && !isLive(page.range)) return redraw(panel);
   const tail = isKnown ? tailOf(panel) : null;
@@ -88,6 +91,7 @@ function redrawSoon() {
 
 /** Show another stretch of time: what is here is stretched to it at once, what is finer follows. */
 function show(range) {
+  if (range.last !== LIVE_RANGE.last) live.end();
   loader.abort();
   page.range = range;
   page.refreshes = 0;
@@ -135,6 +139,12 @@ async function advance() {
   const isWhole = page.refreshes % WHOLE_EVERY === 0;
   await Promise.allSettled(seen().map((panel) => refresh(panel, isWhole)));
   schedule();
+}
+
+/** Let time pass over the graphs that stream. */
+function frame() {
+  [page.fromS, page.toS] = bounds(page.range);
+  for (const panel of seen()) if (live.streams(panel.metric)) redraw(panel);
 }
 
 function go(range) {
@@ -232,6 +242,14 @@ function showNode(message) {
   marks = told;
 }
 
+const live = wireLive(name, {
+  root,
+  panels,
+  seen,
+  enter: () => page.range.last === LIVE_RANGE.last || go(LIVE_RANGE),
+  leave: () => seen().forEach((panel) => refresh(panel, true)),
+  frame,
+});
 const tools = wireToolbar({
   root,
   pick: (last) => go({ last, lengthS: lengthS(last) }),

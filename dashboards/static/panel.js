@@ -6,7 +6,7 @@ import { cadenceS, traces } from "./traces.js";
 
 export const MARGIN = { l: 52, r: 18, t: 8, b: 24 };
 const CORNER_PX = 20; // a time so near the left edge would stand on the lowest value
-const TIERS = { raw: "raw samples", "1m": "1 min rollup", "1h": "1 h rollup", "1d": "1 d rollup" };
+const TIERS = { live: "live", raw: "raw samples", "1m": "1 min rollup", "1h": "1 h rollup", "1d": "1 d rollup" };
 const CONFIG = { staticPlot: true, displayModeBar: false, displaylogo: false, responsive: false };
 
 export class Panel {
@@ -38,6 +38,21 @@ export class Panel {
   extend(answer, tailFromS, windowFromS) {
     for (const line of this.lines.values()) cut(line, windowFromS, tailFromS);
     this.#merge(answer, tailFromS);
+  }
+
+  /** Put live samples behind what is here; what has left the window is forgotten. */
+  stream(points, everyS, windowFromS) {
+    for (const line of this.lines.values()) cut(line, windowFromS, Infinity);
+    for (const { labels, ts, value } of points) {
+      const line = this.lines.get(keyOf(labels)) ?? this.#add(labels);
+      if (ts <= line.ts.at(-1)) continue;
+      // Stored samples lie further apart; as long as some are seen they are not taken for gaps.
+      line.live ??= { fromS: ts, beforeS: cadenceS(line.ts, line.stepS) };
+      line.stepS = line.ts[0] < line.live.fromS ? Math.max(everyS, line.live.beforeS) : everyS;
+      line.ts.push(ts);
+      for (const name of ["avg", "min", "max"]) line[name].push(value);
+    }
+    Object.assign(this, { stepS: everyS, resolution: "live" });
   }
 
   #merge({ series, stepS, resolution }, fromS) {
@@ -154,7 +169,7 @@ export class Panel {
   }
 }
 
-const EMPTY = () => ({ ts: [], avg: [], min: [], max: [], stepS: 1, first: 0, last: -1 });
+const EMPTY = () => ({ ts: [], avg: [], min: [], max: [], stepS: 1, first: 0, last: -1, live: undefined });
 const keyOf = (labels) => JSON.stringify(Object.entries(labels).sort());
 
 function div(name) {

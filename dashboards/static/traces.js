@@ -16,11 +16,15 @@ export function cadenceS(ts, stepS) {
 
 /** Runs of samples without a gap in between, as pairs of first and last index. */
 export function runs(ts, stepS) {
-  const longest = GAP * cadenceS(ts, stepS);
+  const usual = cadenceS(ts, stepS);
+  const apart = (i) => ts[i] - ts[i - 1];
+  // Where both neighbours are as far apart, that is how they came: before a recording began, say.
+  const around = (i) => Math.min(i > 1 ? apart(i - 1) : Infinity, i + 1 < ts.length ? apart(i + 1) : Infinity);
+  const isNear = (i) => apart(i) <= GAP * usual || (ts.length > 3 && apart(i) <= GAP * around(i));
   const found = [];
   let first = 0;
   for (let i = 1; i <= ts.length; i += 1) {
-    if (i < ts.length && ts[i] - ts[i - 1] <= longest) continue;
+    if (i < ts.length && isNear(i)) continue;
     found.push([first, i - 1]);
     first = i;
   }

@@ -13,9 +13,6 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, StorageState, expect
 
 from tests.e2e.platforms import Platform, clean_environment, start_platform
-from tests.e2e.test_pages import browser
-
-__all__ = ["browser"]
 
 INSTALLED_WITHIN_S = 120
 

@@ -5,7 +5,6 @@ METRIST_SCREENSHOT=1 also writes the README's picture.
 
 import os
 import re
-import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -14,19 +13,10 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests.e2e.platforms import Platform
 
-FLAGS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
 PICTURE = Path(__file__).parents[2] / "docs" / "screenshot.png"
 CPU = "[data-metric='cpu.usage_percent']"
 
@@ -54,17 +44,6 @@ class Watched:
             if "/api/v1/series" in url and "cpu.usage_percent" in asked.get("metric", []) and "points" in asked:
                 found.append(int((float(asked["to"][0]) - float(asked["from"][0])) / float(asked["points"][0])))
         return found
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if program is None:
-        pytest.skip("Chromium is not installed: apt-get install chromium")
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=program, args=list(FLAGS))
-        yield launched
-        launched.close()
 
 
 @pytest.fixture(scope="module")

@@ -1,29 +1,16 @@
 """Chromium signs in through a provider, into a real `metrist up` that is told of it by its environment."""
 
 import re
-import shutil
 from collections.abc import Callable, Iterator
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Route, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 
 from tests.e2e.platforms import Platform
-from tests.e2e.test_pages import FLAGS
 from tests.oauth_server import CLIENT_ID, CLIENT_SECRET, OAuthServer, Person, serving_oauth
 
 Start = Callable[..., Platform]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if program is None:
-        pytest.skip("Chromium is not installed: apt-get install chromium")
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=program, args=list(FLAGS))
-        yield launched
-        launched.close()
 
 
 @pytest.fixture
@@ -76,6 +63,18 @@ def test_a_person_signs_in_out_and_in_again_and_connects_another_way(
     sign_out(page)
     provider.person.login = "countess"
     page.get_by_role("button", name="Continue with GitHub").click()
+    page.wait_for_url("**/nodes")
+    expect(page.locator("header.top")).to_contain_text("Ada Lovelace")
+
+    page.goto(f"{platform.url}/settings/you")
+    ways = page.locator("section[aria-labelledby='ways']")
+    expect(ways).to_contain_text("GitHub as countess")
+    page.get_by_role("button", name="Connect Example Works").click()
+    expect(ways).to_contain_text("Example Works as countess")
+    ways.locator("form", has=page.locator("input[value='github']")).get_by_role("button").click()
+    expect(ways).not_to_contain_text("GitHub as countess")
+    sign_out(page)
+    page.get_by_role("button", name="Continue with Example Works").click()
     page.wait_for_url("**/nodes")
     expect(page.locator("header.top")).to_contain_text("Ada Lovelace")
     assert complaints == []
