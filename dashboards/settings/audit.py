@@ -52,9 +52,8 @@ class Asked:
         fields = self.fields
         if fields["kind"] and fields["kind"] not in KINDS:
             raise InvalidQuery(f"There is no kind {fields['kind']}; there are {', '.join(KINDS)}")
-        since, until = _day(fields["from"]), _day(fields["to"])
-        end = None if until is None else until + timedelta(days=1)
-        return Search(fields["kind"], fields["actor"], fields["q"], since, end)
+        since, until = _midnight(fields["from"]), _midnight(fields["to"], days_on=1)
+        return Search(fields["kind"], fields["actor"], fields["q"], since, until)
 
 
 Asking = Annotated[Asked, Depends()]
@@ -179,11 +178,12 @@ def _pretty(entry: Entry) -> str:
     return json.dumps(about | details(entry.event), ensure_ascii=False, indent=2)
 
 
-def _day(text: str) -> datetime | None:
-    """The midnight, in UTC, at which a day begins."""
+def _midnight(text: str, days_on: int = 0) -> datetime | None:
+    """The midnight, in UTC, at which a day begins, or the one so many days after it."""
     if not text:
         return None
     try:
-        return datetime.combine(datetime.strptime(text, "%Y-%m-%d").date(), time(), UTC)  # noqa: DTZ007
-    except ValueError as error:
+        day = datetime.strptime(text, "%Y-%m-%d").date()  # noqa: DTZ007
+        return datetime.combine(day + timedelta(days=days_on), time(), UTC)
+    except (ValueError, OverflowError) as error:
         raise InvalidQuery(f"{text} is no day; write one as 2026-01-31") from error
