@@ -144,7 +144,17 @@ def test_pages_stay_up_while_samples_and_contacts_are_away(site: Site, tmp_path:
         assert browser.get("/nodes/web-1").status_code == 200
 
 
-@pytest.mark.parametrize("path", ["/nodes", "/nodes/rack/web-1", "/nodes/nothing", "/sign-in?token=x", "/help/agent"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/nodes",
+        "/nodes/rack/web-1",
+        "/nodes/rack/web-1?part=remove",
+        "/nodes/nothing",
+        "/sign-in?token=x",
+        "/help/agent",
+    ],
+)
 def test_every_page_has_the_policy_and_nothing_inline(browser: httpx.Client, path: str) -> None:
     answer = browser.get(path)
     assert answer.headers["content-security-policy"] == POLICY

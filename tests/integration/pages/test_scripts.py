@@ -141,3 +141,58 @@ RANGES = [
 @pytest.mark.parametrize(("search", "found"), RANGES, ids=[case[0] or "none" for case in RANGES])
 def test_a_range_is_read_from_the_address(page: Page, search: str, found: dict[str, Any]) -> None:
     assert call(page, "range.js", "parse", search) == found
+
+
+def stood(*steps: tuple[str, float, float]) -> list[dict[str, Any]]:
+    """Periods as the server tells them."""
+    return [{"standing": standing, "from_s": from_s, "to_s": to_s} for standing, from_s, to_s in steps]
+
+
+BANDS = [
+    ("online is not shaded", stood(("online", 0, 100)), []),
+    ("a share of the window", stood(("online", 0, 50), ("late", 50, 60), ("online", 60, 100)), [("late", 0.5, 0.6)]),
+    (
+        "one after the other",
+        stood(("late", 0, 10), ("offline", 10, 100)),
+        [("late", 0, 0.1), ("offline", 0.1, 1)],
+    ),
+    (
+        "what no eye could part is one",
+        stood(("late", 10, 20), ("online", 20, 20.05), ("late", 20.05, 30)),
+        [("late", 0.1, 0.3)],
+    ),
+    (
+        "thin ones become one of the worse",
+        stood(("late", 10, 10.05), ("offline", 10.05, 10.1), ("online", 10.1, 100)),
+        [("offline", 0.1, 0.101)],
+    ),
+]
+
+
+@pytest.mark.parametrize(("periods", "shaded"), [case[1:] for case in BANDS], ids=[case[0] for case in BANDS])
+def test_states_become_bands(page: Page, periods: list[dict[str, Any]], shaded: list[tuple[str, float, float]]) -> None:
+    found = call(page, "history.js", "bands", periods, 0, 100)
+    assert [one["standing"] for one in found] == [standing for standing, _, _ in shaded]
+    edges = [edge for one in found for edge in (one["from"], one["to"])]
+    assert edges == pytest.approx([edge for _, start, end in shaded for edge in (start, end)])
+
+
+def test_bands_are_a_gradient_that_browsers_take(page: Page) -> None:
+    assert call(page, "history.js", "gradient", []) == "none"
+    some = [{"standing": "late", "from": 0.5, "to": 0.5}, {"standing": "offline", "from": 0.6, "to": 0.9}]
+    text = call(page, "history.js", "gradient", some)
+    assert page.evaluate("text => CSS.supports('background', text)", text)
+
+
+def test_a_window_cuts_periods(page: Page) -> None:
+    periods = stood(("online", 0, 50), ("late", 50, 60), ("online", 60, 100))
+    assert call(page, "history.js", "within", periods, 55, 70) == stood(("late", 55, 60), ("online", 60, 70))
+    assert call(page, "history.js", "within", periods, 100, 200) == []
+
+
+def test_the_share_online_is_never_rounded_up_to_all_of_it(page: Page) -> None:
+    assert call(page, "history.js", "onlineShare", []) is None
+    periods = stood(("online", 0, 75), ("away", 75, 100))
+    assert call(page, "history.js", "onlineShare", periods) == 0.75
+    shares = [1, 0.99999, 0.5, 0]
+    assert call_all(page, "history.js", "percent", [[share] for share in shares]) == ["100%", "99.99%", "50%", "0%"]
