@@ -32,6 +32,20 @@ def test_a_bad_value_names_its_setting(monkeypatch: pytest.MonkeyPatch, name: st
     assert refused.value.extra["exit_code"] == 78
 
 
+@pytest.mark.parametrize(
+    ("given", "missing"),
+    [
+        ("GITHUB_CLIENT_ID", "GITHUB_CLIENT_SECRET"),
+        ("OIDC_ISSUER", "OIDC_CLIENT_ID"),
+        ("OIDC_ISSUER", "OIDC_CLIENT_SECRET"),
+    ],
+)
+def test_half_a_provider_is_refused(monkeypatch: pytest.MonkeyPatch, given: str, missing: str) -> None:
+    monkeypatch.setenv(f"METRIST_{given}", "something")
+    with pytest.raises(InvalidSettings, match=f"METRIST_{missing}: .*METRIST_{given}"):
+        read_settings()
+
+
 def test_what_was_given_wins_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("METRIST_PORT", "1")
     monkeypatch.setenv("METRIST_HOST", "::1")

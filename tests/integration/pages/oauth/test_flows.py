@@ -11,11 +11,12 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 from itsdangerous import URLSafeTimedSerializer
+from pydantic import SecretStr
 
 from dashboards import flows
 from schema import sessions
 from tests.integration.pages.oauth.door import Door, agree, leave, sign_in, with_providers
-from tests.integration.pages.site import Site, serving
+from tests.integration.pages.site import HTML, Site, serving
 
 
 def test_signing_in_leads_to_what_was_asked_for(door: Door) -> None:
@@ -151,6 +152,18 @@ def test_no_other_site_begins_a_flow(door: Door, headers: dict[str, str]) -> Non
         again = browser.get("/sign-in/github")
         assert (again.status_code, again.headers["location"]) == (303, "/sign-in")
         assert not browser.cookies
+
+
+def test_any_process_finishes_what_another_began_if_they_sign_alike(site: Site, door: Door, tmp_path: Path) -> None:
+    for secret, status in (("", 303), ("another secret of the operator", 400)):
+        folder = tmp_path / (secret or "same")
+        settings = with_providers(site.settings, door.provider, folder, secret_key=SecretStr(secret))
+        with serving(settings) as app, door.browser() as browser:
+            callback = agree(leave(browser))
+            elsewhere = Site(settings.base_url, app, settings, site.control)
+            with elsewhere.client(**HTML) as other:
+                other.cookies.update(dict(browser.cookies))
+                assert other.get(callback).status_code == status
 
 
 def test_https_guards_the_flow(site: Site, opened: Door, tmp_path: Path) -> None:
