@@ -26,7 +26,7 @@ _FRESH_S = 5.0
 _NOTE_EVERY_S = 60.0
 _STALE_MAX_S = 3_600.0
 _CACHE_MAX = 100_000
-_WRONG = "the key is unknown or revoked; make one with `metrist key create` and send it as Authorization: Bearer mtr_…"
+_WRONG = "the key is unknown or revoked; make one in the settings of your account and send Authorization: Bearer mtr_…"
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +144,7 @@ async def authenticate(request: Request, scope: str = Scope.INGEST) -> Principal
     if not tokens.matches(text, stored.secret_hash) or stored.revoked_at is not None:
         raise WrongKey(_WRONG)
     if scope not in stored.scopes:
-        raise Forbidden(f"this key has not the scope {scope}; make one with `metrist key create --scope {scope}`")
+        raise Forbidden(f"this key has not the scope {scope}; make one that has it in the settings of your account")
     cache.note_use(stored)
     return Principal(stored.account_id, stored.id, frozenset(stored.scopes))
 

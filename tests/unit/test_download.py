@@ -49,6 +49,10 @@ def test_the_same_files_make_the_same_wheel() -> None:
     assert download.wheel() == first
 
 
+def test_the_readme_names_this_wheel() -> None:
+    assert f"/download/{download.wheel_name()}" in (FOLDER.parent / "README.md").read_text()
+
+
 def _wheel() -> zipfile.ZipFile:
     return zipfile.ZipFile(io.BytesIO(download.wheel()))
 
