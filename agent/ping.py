@@ -5,7 +5,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from threading import Event
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import msgspec
 
@@ -46,6 +46,7 @@ class Pinger:
         self._about_us = {
             "node": config.node,
             "instance": str(instance),
+            "run": uuid4().hex[:8],
             "agent": {"version": VERSION, "os": _system_name()},
             "labels": dict(config.labels),
             "ephemeral": config.is_ephemeral,

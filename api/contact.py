@@ -147,6 +147,7 @@ class Contacts:
                     now_ms,
                     expected,
                     instance=ping.instance or "",
+                    run=ping.run or "",
                     sent_ms=sent_ms,
                     finished=finished,
                     farewell=_farewell(ping.goodbye),

@@ -39,12 +39,21 @@ def notices(node: NodeRow, contact: Contact | None, settings: Settings, now: dat
 def _clash(node: NodeRow, contact: Contact | None, now_ms: int) -> Notice | None:
     if contact is None or not contact.clashes(now_ms):
         return None
+    until = "This note goes ten minutes after their last turn."
+    if contact.instance == contact.other:
+        return Notice(
+            "clash",
+            f"Two agents with one instance id report as {node.name}: one machine is a clone of the other, and their "
+            "samples are mixed in every graph.",
+            "Stop the agent on the clone, delete its state folder, and start it with another name: --node NAME. "
+            + until,
+            is_bad=True,
+        )
     one, other = contact.instance[:ID_SHOWN], contact.other[:ID_SHOWN]
     return Notice(
         "clash",
         f"Two agents, instances {one}… and {other}…, report as {node.name}: their samples are mixed in every graph.",
-        "Give one of them another name with --node NAME. If one machine was cloned from the other, also delete the "
-        "agent's state folder on it. This note goes ten minutes after the last turn of both.",
+        "Give one of them another name with --node NAME. " + until,
         is_bad=True,
     )
 

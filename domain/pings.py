@@ -45,6 +45,7 @@ class Goodbye(msgspec.Struct):
 class Ping(msgspec.Struct):
     """The body of a ping; everything but the node may be left out.
 
+    instance         its installation; `run` is of the running agent, so that a cloned installation is told apart
     sent_at          the agent's clock, Unix seconds
     wait             s it is willing to be held
     ping_interval_s  s it means to ping every; may be longer than the server asks
@@ -68,6 +69,7 @@ class Ping(msgspec.Struct):
     monitors: Short | None = None
     ephemeral: bool | None = None
     goodbye: Goodbye | None = None
+    run: str | None = None
     live: Short | None = None
 
 
@@ -129,6 +131,7 @@ def check_instance(instance: str | None) -> str | None:
 
 def _check(ping: Ping) -> None:
     check_instance(ping.instance)
+    check_instance(ping.run)
     try:
         snapshots.check_node(ping.node)
         series_key.check_labels(ping.labels or {})

@@ -31,7 +31,8 @@ class Contact(msgspec.Struct, kw_only=True):
     last      last contact; one that is `presumed` never came, but was put in the place of one that Redis lost
     state     as the sweep recorded it last; "" for a node the sweep has not seen yet
     interval  ms between contacts that are expected
-    instance  of the last contact that named one; `other` the one before, last heard at `other_last`
+    instance  of the last contact that named one; `other` the one before, last heard at `other_last`; both may be the
+              same, told apart by their agents' `run` and `other_run`: then a machine was cloned, or only restarted
     clash     when two instances were last seen taking turns under this name; 0 is never
     skew      ms the agent's clock is ahead of ours, less the time on their way of the quickest of its last requests
               (`skews`); None when it told no time
@@ -46,6 +47,8 @@ class Contact(msgspec.Struct, kw_only=True):
     instance: str = ""
     other: str = ""
     other_last: int = 0
+    run: str = ""
+    other_run: str = ""
     clash: int = 0
     skew: int | None = None
     skews: list[int] = []
@@ -142,6 +145,7 @@ async def beat(
     expected: Expected,
     *,
     instance: str = "",
+    run: str = "",
     sent_ms: int | None = None,
     finished: Sequence[Finished] = (),
     farewell: Farewell | None = None,
@@ -162,7 +166,7 @@ async def beat(
     reason, announced_ms = farewell or Farewell("")
     most = 0 if farewell else LEASE_MOST
     about: list[Value] = [node, now_ms, *expected, instance, skew]
-    args = [*about, reason, announced_ms, LEASE_MS, most, *reports]
+    args = [*about, reason, announced_ms, run, LEASE_MS, most, *reports]
     state, clash, leased, settled, ask, node_id, is_first = await _HEARTBEAT.run(client, where, args)
     return Beat(
         is_new=not state,

@@ -2,7 +2,7 @@
 import { nowS } from "./clock.js";
 
 const UNITS_S = { s: 1, m: 60, h: 3600, d: 86400, y: 31536000 };
-const DEFAULT = document.getElementById("graphs")?.dataset.range ?? "1h"; // a young node begins with less
+const DEFAULT = document.getElementById("graphs")?.dataset.opensWith ?? "1h"; // a young node begins with less
 const LEAST_S = 10;
 
 /** `90m` in seconds; null when it is no length of time. */

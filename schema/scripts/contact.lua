@@ -1,7 +1,8 @@
 -- note_contact(nodes, deadlines, name, contact): a node was heard. Shared by heartbeat.lua and touch.lua.
 --
 -- contact  now, late_after (pings), instance ('' unknown), and either interval (ms, what a ping was asked to keep) or
---          floor (ms), for snapshots; of a ping also skew (ms, or nil), bye (reason of a goodbye, or nil), away (ms)
+--          floor (ms), for snapshots; of a ping also run (of the agent, or nil), skew (ms, or nil), bye (reason of a
+--          goodbye, or nil), away (ms)
 -- returns  the record as it is now, and whether it was made just now; record.state is nil until the sweep has seen it
 --
 -- Why in Redis: reading the record, comparing the instance and writing record and deadline must not interleave with
@@ -29,13 +30,24 @@ local function note_skew(record, skew)
   record.skews, record.skew = skews, math.max(unpack(skews))
 end
 
--- One change of instance is a new installation; the former one coming back soon after is two machines of one name.
+-- A snapshot tells no run, and need not: what it tells fits every run of its instance.
+local function is_of(instance, run, contact)
+  return instance == contact.instance and (not run or not contact.run or run == contact.run)
+end
+
+-- One change is a new installation, or a restart; the former one coming back soon after is two machines of one name.
+-- A cloned machine has the same instance, but not the same run.
 local function note_instance(record, contact)
-  if contact.instance == '' or contact.instance == record.instance then return end
+  if contact.instance == '' then return end
+  if is_of(record.instance, record.run, contact) then
+    record.run = record.run or contact.run
+    return
+  end
   local window = CLASH_INTERVALS * record.interval
-  if contact.instance == record.other and contact.now - record.other_last < window then record.clash = contact.now end
-  record.other, record.other_last = record.instance, record.last
-  record.instance = contact.instance
+  local is_back = is_of(record.other, record.other_run, contact)
+  if is_back and contact.now - record.other_last < window then record.clash = contact.now end
+  record.other, record.other_run, record.other_last = record.instance, record.run, record.last
+  record.instance, record.run = contact.instance, contact.run
 end
 
 local function note_contact(nodes, deadlines, name, contact)

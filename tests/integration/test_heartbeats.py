@@ -188,6 +188,20 @@ def test_two_instances_taking_turns_are_a_clash(store: Contacts) -> None:
     assert store.beat(NOW + 40_000, instance="i2").clash_ms == NOW + 30_000
 
 
+def test_a_restart_is_no_clash_and_its_snapshots_are_its_own(store: Contacts) -> None:
+    for n, run in enumerate(("r1", "r2", "r3")):
+        store.beat(NOW + n * 20_000, instance="i1", run=run)
+        store.touch(NOW + n * 20_000 + 5_000, "web-1", instance="i1")
+        assert store.beat(NOW + n * 20_000 + 10_000, instance="i1", run=run).clash_ms == 0
+
+
+def test_a_clone_with_the_same_instance_is_a_clash(store: Contacts) -> None:
+    store.beat(NOW, instance="i1", run="r1")
+    store.touch(NOW + 1_000, "web-1", instance="i1")
+    store.beat(NOW + 5_000, instance="i1", run="r2")
+    assert store.beat(NOW + 10_000, instance="i1", run="r1").clash_ms == NOW + 10_000
+
+
 def test_a_machine_that_is_put_back_much_later_is_no_clash(store: Contacts) -> None:
     store.beat(NOW, instance="i1")
     store.beat(NOW + 10_000, instance="i2")

@@ -178,6 +178,14 @@ def test_two_agents_under_one_name_are_shown_with_what_to_do(browser: httpx.Clie
         agent.post("/api/v1/ping", json={"node": "twins", "instance": instance})
     notice = browser.get("/nodes/twins", params={"part": "notices"}).text
     assert "instances ab12cd34… and cd34ef56…, report as twins" in notice
+    assert "--node NAME" in notice and "clone" not in notice
+
+
+def test_a_cloned_machine_is_shown_with_what_to_do(browser: httpx.Client, agent: httpx.Client) -> None:
+    for run in ("r1", "r2", "r1"):
+        agent.post("/api/v1/ping", json={"node": "cloned", "instance": "ab12cd34e5", "run": run})
+    notice = browser.get("/nodes/cloned", params={"part": "notices"}).text
+    assert "one machine is a clone of the other" in notice
     assert "--node NAME" in notice and "state folder" in notice
 
 
