@@ -5,7 +5,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench import fleet, ingest, nodes_page, pings, reads, victoria
+from bench import fleet, ingest, live, nodes_page, pings, reads, victoria
 from bench.platform import Platform
 from bench.report import Report
 from bench.victoria import Victoria
@@ -20,7 +20,7 @@ def main() -> None:
     parser.add_argument(
         "--parts",
         default="idle,w1,reads,w2,pings,fleet",
-        help="comma-separated: idle, quick, w1, reads, w2, pings, fleet, nodes",
+        help="comma-separated: idle, quick, w1, reads, w2, pings, fleet, nodes, live",
     )
     parser.add_argument(
         "--folder", type=Path, help="where the workload's files are kept (default: /dev/shm or the temp dir)"
@@ -43,6 +43,8 @@ def main() -> None:
             pings.measure(report, platform, per_s=1_000, samples_per_s=200_000, seconds=20)
     if "fleet" in parts:
         fleet.measure(report)
+    if "live" in parts:
+        live.measure(report)
     if "nodes" in parts:
         nodes_page.measure(report, "nodes page")
         if arguments.tree:
