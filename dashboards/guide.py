@@ -64,7 +64,7 @@ async def look(request: Request, viewer: Viewing, after: str = "") -> Response:
     """What arrived at the door after a position, for browsers that no stream reaches."""
     entries, position = await door.read(request.app.state.stores.redis, viewer.account_id, _position(after))
     headers = {"cache-control": "no-store"}
-    return Response(_message(entries, position), media_type="application/json", headers=headers)
+    return Response(_message(viewer, entries, position), media_type="application/json", headers=headers)
 
 
 @router.get("/help/agent/stream")
@@ -95,7 +95,8 @@ async def _events(request: Request, viewer: Viewer, position: Position) -> Async
             entries, position = await _news(request, viewer, position)
             if entries or now >= speak_at:
                 speak_at = now + SPEAK_EVERY_S
-                yield b"event: door\nid: %b\ndata: %b\n\n" % (",".join(position).encode(), _message(entries, position))
+                message = _message(viewer, entries, position)
+                yield b"event: door\nid: %b\ndata: %b\n\n" % (",".join(position).encode(), message)
             with suppress(TimeoutError):
                 await asyncio.wait_for(state.stopping.wait(), LOOK_EVERY_S)
     finally:
@@ -115,8 +116,10 @@ def _followers(request: Request) -> int:
     return count
 
 
-def _message(entries: Sequence[Entry], position: Position) -> bytes:
-    return msgspec.json.encode({"now": time(), "after": ",".join(position), "entries": entries})
+def _message(viewer: Viewer, entries: Sequence[Entry], position: Position) -> bytes:
+    """With the account, as its person may have switched to another one in another tab."""
+    told = {"now": time(), "account": viewer.account_id, "after": ",".join(position), "entries": entries}
+    return msgspec.json.encode(told)
 
 
 def _position(text: str) -> Position:

@@ -9,7 +9,7 @@ const SAY_EVERY_MS = 3000;
 const guide = document.getElementById("guide");
 const list = document.getElementById("door");
 const state = document.getElementById("door-state");
-const link = { source: null, quiet: 0, poll: 0, after: "", isSeen: false };
+const link = { source: null, quiet: 0, poll: 0, after: "", account: null, isSeen: false };
 const startedS = Date.now() / 1000 - 5;
 let saidAt = 0;
 
@@ -61,6 +61,7 @@ function makeTab(panel) {
 }
 
 function take(message) {
+  if (message.account !== (link.account ??= message.account)) return location.reload(); // switched in another tab
   const isFirst = link.after === "";
   link.after = message.after;
   for (const entry of message.entries) {
