@@ -13,27 +13,28 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from schema.clickhouse_client import ClickHouse
 from schema.erasures import TABLES
-from tests.e2e.platforms import Platform
+from tests.e2e.platforms import Platform, start_platform
 from tests.oauth_server import CLIENT_ID, CLIENT_SECRET, OAuthServer, Person, serving_oauth
 
 GONE_WITHIN_S = 40
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def provider() -> Iterator[OAuthServer]:
     with serving_oauth() as server:
         yield server
 
 
-@pytest.fixture
-def platform(start: Callable[..., Platform], provider: OAuthServer) -> Platform:
-    return start(
-        env={
-            "METRIST_GITHUB_CLIENT_ID": CLIENT_ID,
-            "METRIST_GITHUB_CLIENT_SECRET": CLIENT_SECRET,
-            "METRIST_GITHUB_URL": provider.url,
-        }
-    )
+@pytest.fixture(scope="module")
+def platform(provider: OAuthServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    env = {
+        "METRIST_GITHUB_CLIENT_ID": CLIENT_ID,
+        "METRIST_GITHUB_CLIENT_SECRET": CLIENT_SECRET,
+        "METRIST_GITHUB_URL": provider.url,
+    }
+    started = start_platform(tmp_path_factory.mktemp("people"), env=env)
+    yield started
+    started.stop()
 
 
 @pytest.fixture
