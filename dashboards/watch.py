@@ -31,7 +31,8 @@ FIGURES_WAIT_S = 0.06
 """So long a page that is being made waits for what it is sorted by, and for its figures; its stream brings them."""
 RETRY_S = 2.0
 KEPT_S = 300.0
-SELECTIONS_KEPT = 32
+SELECTIONS_KEPT = 8
+"""That nobody follows; each knows of every node whether it fits, a megabyte for 10,000."""
 
 log = structlog.get_logger()
 

@@ -8,6 +8,7 @@ takes time in proportion to the value whatever the pattern; Python's own could b
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Final
 
 import re2
@@ -18,6 +19,8 @@ FILTER_MAX_CHARS: Final = 500
 TERMS_MAX: Final = 20
 PATTERN_MAX_CHARS: Final = 200
 _PATTERN_BYTES = 65_536  # of a compiled pattern; `.{500}` is refused, what people write takes a tenth
+
+_VALUES_KEPT = 1_000
 
 _TERM = re.compile(r'(?:([A-Za-z_][A-Za-z0-9_.]*)(=~|!~|!=|=))?("(?:[^"\\]|\\.)*"?|\S*)', re.DOTALL)
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
@@ -54,7 +57,7 @@ class Filter:
 def parse_filter(text: str) -> Filter:
     """Read what someone typed; raises InvalidQuery, worded for them."""
     if len(text) > FILTER_MAX_CHARS:
-        raise InvalidQuery(f"The filter has {len(text)} characters; at most {FILTER_MAX_CHARS} are read")
+        raise InvalidQuery(f"The filter is too long: at most {FILTER_MAX_CHARS} characters are read")
     words, matchers = [], []
     for label, operator, quoted in _terms(text):
         value = _unquoted(quoted)
@@ -100,11 +103,16 @@ def _test(operator: str, value: str) -> Callable[[str], bool]:
         case "!=":
             return lambda found: found != value
         case "=~":
-            matches = _compile(value).fullmatch
-            return lambda found: matches(found) is not None
+            return _pattern(value)
         case _:
-            matches = _compile(value).fullmatch
-            return lambda found: matches(found) is None
+            matches = _pattern(value)
+            return lambda found: not matches(found)
+
+
+def _pattern(text: str) -> Callable[[str], bool]:
+    """Nodes are many and the values of a label few: each value is matched once."""
+    pattern = _compile(text)
+    return lru_cache(_VALUES_KEPT)(lambda found: pattern.fullmatch(found) is not None)
 
 
 def _compile(pattern: str) -> Any:

@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 
 from dashboards.node_list.figures import FIGURES
 from dashboards.node_list.index import Standing
+from domain.matchers import FILTER_MAX_CHARS
 
 ROWS: Final = 100
 """Rows of a page."""
@@ -56,7 +57,7 @@ def parse_query(q: str = "", state: str = "", sort: str = "", page: str = "") ->
     column = sort.removeprefix("-")
     is_known = column in SORTS
     return NodeQuery(
-        text=" ".join(q.split()),
+        text=" ".join(q[: FILTER_MAX_CHARS + 1].split()),
         state=state if state in _STATES else "",
         sort=column if is_known else "name",
         is_descending=is_known and sort.startswith("-"),
