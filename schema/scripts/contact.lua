@@ -60,8 +60,10 @@ local function note_contact(nodes, deadlines, name, contact)
   end
   note_instance(record, contact)
   if contact.skew then note_skew(record, contact.skew) end
-  -- Known to be online: look again when it would be late. Anything else, and a goodbye and its end, is settled at once.
-  local is_plain = record.state == 'online' and not contact.bye and not record.bye
+  -- Known to be online: look again when it would be late. Anything else is settled at once; the end of a goodbye, too,
+  -- and `back` says so until it is, however soon the next contact comes.
+  record.back = record.back or record.bye and true
+  local is_plain = record.state == 'online' and not contact.bye and not record.back
   local due = is_plain and contact.now + record.interval * contact.late_after or contact.now
   record.last, record.presumed, record.bye, record.away = contact.now, nil, contact.bye, contact.away
   redis.call('HSET', nodes, name, cmsgpack.pack(record))

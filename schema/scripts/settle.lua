@@ -28,6 +28,7 @@ for i = 2, #ARGV, 10 do
   else
     record.state, record.last, record.node = state, tonumber(ARGV[i + 4]), ARGV[i + 6]
     record.interval = record.interval or tonumber(ARGV[i + 5])
+    record.back = nil
     record.presumed = ARGV[i + 7] == '1' or nil
     local bye = ARGV[i + 8] ~= '' and ARGV[i + 8] or nil
     record.bye, record.away = bye, bye and tonumber(ARGV[i + 9])

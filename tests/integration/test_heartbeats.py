@@ -138,7 +138,11 @@ def test_a_goodbye_is_noted_until_the_next_contact_and_leases_nothing(store: Con
     assert store.due() == NOW + 1_000, "the sweep has something to record"
     store.touch(NOW + 5_000, "web-1")
     assert (store.contact().bye, store.contact().away) == ("", 0)
-    assert store.due() == NOW + 5_000, "and its end, too"
+    store.touch(NOW + 5_500, "web-1")
+    assert store.due() == NOW + 5_500, "and its end, too, however soon the next contact comes"
+    store.settle("web-1", NOW + 5_500, NOW + 35_500)
+    store.touch(NOW + 6_000, "web-1")
+    assert store.due() == NOW + 6_000 + 3 * store.contact().interval
 
 
 def test_what_the_sweep_knows_of_a_node_comes_with_its_pings(store: Contacts) -> None:
