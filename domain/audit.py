@@ -18,10 +18,12 @@ HIDDEN = frozenset({"secret_sha256", "secret_hash"})
 KINDS: Mapping[str, tuple[str, ...]] = {
     "people": ("membership", "invitation"),
     "keys": ("key",),
-    "nodes": ("node",),
+    "nodes": ("node", "recording"),
     "account": ("account",),
 }
 """What can be asked for → the kinds of stream that are about it."""
+THINGS = frozenset({"node", "key", "invitation", "recording"})
+"""Kinds of stream whose first event says what they are called, or about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,7 @@ def needed(events: Iterable[Event]) -> tuple[set[str], set[str]]:
             kind, parts = kind_of(stream), key_of(stream)
             if kind in ("user", "membership") and parts:
                 people.add(parts[-1])
-            elif kind in ("node", "key", "invitation") and parts:
+            elif kind in THINGS and parts:
                 things.add(stream)
     return people, things
 
@@ -112,6 +114,11 @@ class _Told:
     @property
     def why(self) -> str:
         return f": {self['cause']}" if self["cause"] not in (None, "", "contact") else ""
+
+    @property
+    def recorded(self) -> str:
+        """The node that a recording is of."""
+        return str(self.names.things.get(self.event.stream, {}).get("node") or "a node")
 
     @property
     def invitation(self) -> str:
@@ -163,6 +170,11 @@ def _away(told: _Told) -> str:
     return f"{told.name} said goodbye{reason}, to be back by {str(told['until'])[11:19]} UTC"
 
 
+def _recorded(told: _Told) -> str:
+    note = f", “{told['note']}”" if told["note"] else ""
+    return f"{told.by} began to keep live data of {told['node']}{note}"
+
+
 def _ephemeral(told: _Told) -> str:
     return f"{told.name} comes and goes" if told["is_ephemeral"] else f"{told.name} is here to stay"
 
@@ -190,6 +202,9 @@ SENTENCES: Mapping[str, Callable[[_Told], str]] = {
     "node_back": lambda told: f"{told.name} is back from its goodbye",
     "node_ephemeral": _ephemeral,
     "node_removed": lambda told: f"{told.by} removed {told.name}",
+    "recording_started": _recorded,
+    "recording_stopped": lambda told: f"{told.by} keeps no more live data of {told.recorded}",
+    "recording_deleted": lambda told: f"{told.by} threw away live data kept of {told.recorded}",
 }
 """Type of event → its sentence."""
 

@@ -39,6 +39,9 @@ TABLES: Mapping[str, str] = {
 """Each ClickHouse table that keeps something of an account, and which of its rows are wholly before an instant."""
 
 
+_OF_A_NODE = (keys.queue, keys.commands, keys.live_viewers, keys.live_ask, keys.recording)
+
+
 @dataclass(frozen=True, slots=True)
 class Erasure:
     """Something to erase; `node` is empty for all of the account."""
@@ -153,7 +156,7 @@ def _erase_account(client: redis.Redis, account_id: AccountId) -> None:
 def _erase_node(client: redis.Redis, account_id: AccountId, node: str) -> None:
     client.hdel(keys.nodes(account_id), node)
     client.zrem(keys.deadlines(account_id), node)
-    client.unlink(keys.queue(account_id, node), keys.commands(account_id, node))
+    client.unlink(*(key(account_id, node) for key in _OF_A_NODE))
 
 
 def _is(account_id: AccountId, node: str) -> ColumnElement[bool]:

@@ -17,6 +17,7 @@ from domain.accounts import Role
 from domain.errors import NotFound
 from domain.events import Event
 from domain.ids import AccountId
+from domain.live import Wish
 from domain.settings import Settings
 from schema import (
     accounts,
@@ -28,6 +29,7 @@ from schema import (
     memberships,
     migrate,
     nodes,
+    recordings,
     samples,
     sessions,
     users,
@@ -57,6 +59,7 @@ def furnished(control: Engine, name: str) -> AccountId:
     key = api_keys.create(control, account_id, f"{name} key", ["ingest"], NOW)
     api_keys.touch_last_used(control, account_id, key.id, NOW)
     nodes.register(control, account_id, f"{name}-node", None, NOW, labels={"of": name})
+    recordings.start(control, account_id, Wish(f"{name}-node", ("cpu.user",), 1_000), MINUTE, "", NOW, actor=ME)
     invite(control, account_id, owner.id)
     session = sessions.redeem(control, sessions.create_link(control, owner.id, NOW, 60), NOW)
     assert session
@@ -186,6 +189,8 @@ def touch_redis(client: redis.Redis, account_id: AccountId, node: str) -> None:
     client.zadd(keys.deadlines(account_id), {node: 1})
     client.zadd(keys.queue(account_id, node), {"command": 1})
     client.hset(keys.commands(account_id, node), "command", b"stored")
+    for key in (keys.live_viewers, keys.live_ask, keys.recording):
+        client.set(key(account_id, node), "something live")
 
 
 def run_until(stores: Stores, now: datetime, is_so: Callable[[], bool]) -> datetime:
@@ -221,7 +226,7 @@ def test_nothing_of_a_deleted_account_is_left_in_any_tier(stores: Stores) -> Non
     assert count(stores, account_id, "web-1") == NOTHING
     assert count(stores, other, "web-1") == ONE
     held = [key.decode() for key in stores.redis.scan_iter()]
-    assert len(held) == 704 and all(str(other) in key for key in held)
+    assert len(held) == 707 and all(str(other) in key for key in held)
 
     send(stores, account_id, "web-1", NOW)  # acknowledged before, spooled till now
     touch_redis(stores.redis, account_id, "web-1")
@@ -267,7 +272,7 @@ def test_a_node_is_erased_alone(stores: Stores) -> None:
     assert count(stores, account_id, "web-1") == count(stores, other, "it\\'s") == ONE
     assert stores.redis.hkeys(keys.nodes(account_id)) == [b"web-1"]
     assert stores.redis.zrange(keys.deadlines(account_id), 0, -1) == [b"web-1"]
-    assert not stores.redis.exists(keys.queue(account_id, "it's"), keys.commands(account_id, "it's"))
+    assert not [key for key in stores.redis.scan_iter(f"*{account_id}*") if key.endswith(b":it's")]
     assert stores.redis.hkeys(keys.nodes(other)) == [b"it's"]
 
 

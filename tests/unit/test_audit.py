@@ -11,16 +11,17 @@ from domain.events import FOLDS, SYSTEM, Event
 
 ADA, BOB, ACCOUNT, NODE = (UUID(int=n) for n in range(1, 5))
 BY_ADA, BY_BOB = f"user/{ADA}", f"user/{BOB}"
-HOME, BOBS, KEY, INVITATION, WEB = (
+HOME, BOBS, KEY, INVITATION, WEB, RECORDING = (
     f"account/{ACCOUNT}",
     f"membership/{ACCOUNT}/{BOB}",
     "key/00ff00ff00ff00ff",
     "invitation/0011223344556677",
     f"node/{NODE}",
+    "recording/1",
 )
 NAMES = Names(
     {str(ADA): "Ada", str(BOB): "Bob"},
-    {KEY: {"name": "laptop"}, INVITATION: {"note": "for Bob"}, WEB: {"name": "web-1"}},
+    {KEY: {"name": "laptop"}, INVITATION: {"note": "for Bob"}, WEB: {"name": "web-1"}, RECORDING: {"node": "web-1"}},
 )
 SAID: list[tuple[str, str, str, dict[str, Any], str]] = [
     ("account_created", HOME, BY_ADA, {"name": "home"}, "Ada made the account home"),
@@ -86,6 +87,16 @@ SAID: list[tuple[str, str, str, dict[str, Any], str]] = [
     ("node_ephemeral", WEB, WEB, {"is_ephemeral": True}, "web-1 comes and goes"),
     ("node_ephemeral", WEB, WEB, {"is_ephemeral": False}, "web-1 is here to stay"),
     ("node_removed", WEB, BY_ADA, {}, "Ada removed web-1"),
+    ("recording_started", RECORDING, BY_ADA, {"node": "web-1", "note": ""}, "Ada began to keep live data of web-1"),
+    (
+        "recording_started",
+        RECORDING,
+        BY_ADA,
+        {"node": "web-1", "note": "at noon"},
+        "Ada began to keep live data of web-1, “at noon”",
+    ),
+    ("recording_stopped", RECORDING, BY_BOB, {}, "Bob keeps no more live data of web-1"),
+    ("recording_deleted", RECORDING, BY_BOB, {}, "Bob threw away live data kept of web-1"),
 ]
 
 
