@@ -1,0 +1,12 @@
+-- The lines with the largest values over the whole window: it is one single slot here.
+SELECT
+    /*keys*/
+FROM
+(
+/*folded*/
+)
+ORDER BY
+    main DESC,
+    /*keys*/
+LIMIT {top:UInt32}
+/*settings*/
