@@ -1,6 +1,7 @@
 """Real agents that restart, stop, come and go, share a name, and are removed; on a platform with quick pings."""
 
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
+from playwright.sync_api import expect, sync_playwright
 
 from tests.e2e.platforms import Platform, clean_environment, start_platform
 
@@ -141,3 +143,30 @@ def test_a_removed_node_whose_agent_runs_is_a_new_one_within_two_pings(
         second = events(quick, "phoenix")[0]
         assert second["at"] > first["at"]
         assert second["payload"]["labels"] == {"env": "test"}
+
+
+def test_an_open_page_tells_and_shades_what_happens(quick: Platform, person: httpx.Client, tmp_path: Path) -> None:
+    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if program is None:
+        pytest.skip("Chromium is not installed: apt-get install chromium")
+    (cookie,) = [one for one in person.cookies.jar if "metrist_session" in one.name]
+    with sync_playwright() as playwright, Agent(quick, tmp_path, "seen") as agent:
+        quick.wait_until(lambda: len(quick.get("/api/v1/metrics", params={"node": "seen"}).json()["series"]) > 20)
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu"])
+        context = browser.new_context(viewport={"width": 1400, "height": 900})
+        context.add_cookies([{"name": cookie.name, "value": cookie.value or "", "url": quick.url}])
+        page = context.new_page()
+        page.goto(f"{quick.url}/nodes/seen?range=5m")
+        expect(page.locator("#share")).to_have_text("online 100%")
+        shade = "() => getComputedStyle(document.querySelector('.plot .canvas')).backgroundImage"
+        assert page.evaluate(shade) == "none"
+        agent.stop(signal.SIGKILL)
+        expect(page.locator("#state")).to_have_text("offline", timeout=30_000)
+        expect(page.locator(".events li").first).to_contain_text("Offline")
+        expect(page.locator("#share")).not_to_have_text("online 100%")
+        page.wait_for_function(f"({shade})().includes('gradient')")
+        page.locator("[data-bands]").click()
+        assert page.evaluate(shade) == "none"
+        page.reload()
+        expect(page.locator("[data-bands]")).to_have_attribute("aria-pressed", "false")
+        browser.close()
