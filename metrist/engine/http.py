@@ -28,6 +28,7 @@ from metrist.engine.response import (
     summarise,
 )
 from metrist.engine.results import Results
+from metrist.engine.running import Running, answer_to_kill, killed_id
 from metrist.engine.spool import Spool
 
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -54,6 +55,7 @@ class Application:
         self._writers = ThreadPoolExecutor(threads, "writer")
         self._undertaker = ThreadPoolExecutor(threads, "undertaker")
         self._unfinished: set[Future[Any]] = set()
+        self._running = Running()
         self._display_name = socket.gethostname().encode()
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
@@ -86,23 +88,37 @@ class Application:
         return not running
 
     async def _serve(self, body: Body, receive: Receive, send: Send) -> None:
+        is_read = body.statement.is_read  # not so a KILL, although a SELECT answers it: it must get past what it stops
         try:
             check(body.request, body.statement)
+            body = self._kill(body)
             results = Results(self._pool, self._writers, body.request, body.statement, body.text, body.spool)
         except EngineError:
             if body.spool is not None:
                 body.spool.close()
             raise
         watch = _Watch(receive, lambda: self._undertaker.submit(results.kill))
+        self._running.add(body.request.query_id, results)
         try:
-            async with self._gate.place(is_read=body.statement.is_read):
+            async with self._gate.place(is_read=is_read):
                 await self._answer(body, results, send)
         finally:
             watch.stop()
+            self._running.remove(body.request.query_id, results)
             if results.has_ended:
                 results.close()
             else:
                 self._track(self._undertaker.submit(results.abandon))
+
+    def _kill(self, body: Body) -> Body:
+        """Carry out a KILL QUERY that names an id; what is left to do is to answer it."""
+        query_id = killed_id(body.text, body.request.params)
+        if query_id is None:
+            return body
+        running = self._running.of(query_id)
+        for results in running:
+            self._undertaker.submit(results.kill)
+        return answer_to_kill(body, query_id, len(running))
 
     async def _answer(self, body: Body, results: Results, send: Send) -> None:
         first = await self._call(results.pull, BUFFER_BYTES)

@@ -236,3 +236,27 @@ def test_curl_itself(clickhouse_server: Server, clickhouse_database: str) -> Non
     assert curl(at, "--data-binary", "SELECT sum(n) FROM t") == "3\n"
     assert curl("-G", at, "--data-urlencode", "query=SELECT {x:UInt8} FORMAT CSV", "-d", "param_x=5") == "5\n"
     assert curl(f"{at}&enable_http_compression=1", "--compressed", "-d", "SELECT 'ü'") == "ü\n"
+
+
+@pytest.mark.parametrize("fmt", ["TabSeparated", "JSON"])
+def test_a_query_is_killed_by_the_id_its_client_gave(http: httpx.Client, fmt: str) -> None:
+    name = f"mine-{uuid4()}"
+    endless = f"SELECT 'endless', sum(sin(number)) FROM numbers(1000000000000) FORMAT {fmt}"
+    kill = {"param_id": name, "default_format": "JSON"}
+    with ThreadPoolExecutor(1) as other:
+        asked = other.submit(
+            http.post, "/", params={**dict(http.params), "query_id": name}, content=endless, timeout=20
+        )
+        deadline_s = time.monotonic() + 10
+        told: list[dict[str, str]] = []
+        while not told and time.monotonic() < deadline_s:
+            answer = ask(http, "KILL QUERY WHERE query_id = {id:String} ASYNC", **kill)
+            told = json.loads(answer)["data"] if answer else []
+            time.sleep(0.05)
+        answer = asked.result(timeout=10)
+    assert [(row["kill_status"], row["query_id"]) for row in told] == [("waiting", name)]
+    assert answer.headers["X-ClickHouse-Exception-Code"] == "394", answer.text
+
+
+def test_a_kill_that_finds_nothing_says_so(http: httpx.Client) -> None:
+    assert ask(http, f"KILL QUERY WHERE query_id = '{uuid4()}' FORMAT TabSeparated") == ""

@@ -41,6 +41,12 @@ def ask(server: Server, sql: str) -> str:
     return answer.text
 
 
+def endless(server: Server, query_id: str) -> str | None:
+    """The code of the error that it ends with."""
+    with server.http(params={"query_id": query_id}) as http:
+        return http.post("/", content=ENDLESS, timeout=20).headers.get("X-ClickHouse-Exception-Code")
+
+
 def wait_until(server: Server, sql: str, expected: str, within_s: float = 5) -> None:
     deadline_s = time.monotonic() + within_s
     while (seen := ask(server, sql)) != expected:
@@ -126,6 +132,18 @@ def test_a_stream_ends_when_its_client_hangs_up(engine: Process, http: httpx.Cli
         next(answer.iter_raw())
         assert ask(engine.server, RUNNING) == "1\n"
     wait_until(engine.server, RUNNING, "0\n")
+
+
+def test_a_kill_gets_past_the_reads_it_stops(engine: Process) -> None:
+    names = [f"graph-{number}" for number in range(20)]
+    with ThreadPoolExecutor(len(names)) as clients:
+        asked = [clients.submit(endless, engine.server, name) for name in names]
+        deadline_s = time.monotonic() + 15
+        waiting = set(names)  # seven run, the others are in line, or still on their way here
+        while waiting and time.monotonic() < deadline_s:
+            waiting -= {name for name in waiting if ask(engine.server, f"KILL QUERY WHERE query_id = '{name}'")}
+        codes = {one.result(timeout=10) for one in asked}
+    assert codes == {"394"}
 
 
 def test_half_a_body_inserts_nothing(engine: Process) -> None:
