@@ -34,8 +34,8 @@ class Contact(msgspec.Struct, kw_only=True):
     instance  of the last contact that named one; `other` the one before, last heard at `other_last`; both may be the
               same, told apart by their agents' `run` and `other_run`: then a machine was cloned, or only restarted
     clash     when two instances were last seen taking turns under this name; 0 is never
-    skew      ms the agent's clock is ahead of ours, less the time on their way of the quickest of its last requests
-              (`skews`); None when it told no time
+    skew      ms the agent's clock is ahead of ours, less the time on its way of the quickest of its last few requests
+              (`slow` since then, the quickest of which said `slow_skew`); None when it told no time
     bye       why it said goodbye with its last contact, "" when it did not; `away` is the silence in ms it announced
     node      id of the node in the control DB as the sweep knows it; "" for one it has not seen yet
     """
@@ -51,7 +51,8 @@ class Contact(msgspec.Struct, kw_only=True):
     other_run: str = ""
     clash: int = 0
     skew: int | None = None
-    skews: list[int] = []
+    slow: int = 0
+    slow_skew: int = 0
     bye: str = ""
     away: int = 0
     node: str = ""

@@ -34,7 +34,7 @@ def row_of(node: Node, now_s: float) -> Row:
         "name": node.name,
         "state": node.listed.state.value,
         "labels": node.listed.labels,
-        "contact_s": round(node.contact.last / 1000) if node.contact else None,
+        "contact_s": round(node.contact.last / 1000) if node.contact and not node.contact.presumed else None,
         "marks": marks(node, now_s),
         "figures": node.figures,
     }

@@ -10,7 +10,7 @@
 
 local CADENCE_MAX_MS = 300000
 local CLASH_INTERVALS = 10
-local SKEWS_KEPT = 5
+local SLOW_PINGS = 5
 
 -- A node that never pinged is expected at its own cadence: the last gap, but falling slowly, so that one quick
 -- repetition does not make the next ordinary gap look like silence. Our own outages must not raise it for ever: capped.
@@ -22,12 +22,17 @@ local function cadence(record, contact)
   return math.min(expected, most)
 end
 
--- A request's way makes a clock look behind, never ahead: of the last few the largest is the nearest to the truth.
+-- A request's way makes a clock look behind, never ahead: the largest of the last few is the nearest to the truth. So
+-- a larger one is believed at once, and smaller ones, the largest of them, when that many came in a row.
 local function note_skew(record, skew)
-  local skews = record.skews or {}
-  table.insert(skews, 1, skew)
-  skews[SKEWS_KEPT + 1] = nil
-  record.skews, record.skew = skews, math.max(unpack(skews))
+  local is_nearer = not record.skew or skew >= record.skew
+  local slow = is_nearer and 0 or (record.slow or 0) + 1
+  local best = slow > 1 and math.max(record.slow_skew, skew) or skew
+  if is_nearer or slow == SLOW_PINGS then
+    record.skew, record.slow, record.slow_skew = best, nil, nil
+  else
+    record.slow, record.slow_skew = slow, best
+  end
 end
 
 -- A snapshot tells no run, and need not: what it tells fits every run of its instance.

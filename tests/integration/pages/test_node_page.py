@@ -193,7 +193,7 @@ def test_a_cloned_machine_is_shown_with_what_to_do(browser: httpx.Client, agent:
     ("ahead_s", "says", "silent_about"),
     [
         (4, "", "clock"),
-        (30, "clock is 30s ahead of", "NTP"),
+        (30, r"clock is (29|3\d)s ahead of", "NTP"),
         (240, "Samples more than 10m ahead are refused", "behind"),
         (-240, "behind the server", "refused"),
     ],
@@ -204,7 +204,7 @@ def test_a_wrong_clock_is_shown_and_a_very_wrong_one_is_warned_of(
     node = f"clock{ahead_s}"
     agent.post("/api/v1/ping", json={"node": node, "sent_at": time.time() + ahead_s + 0.5})
     notice = browser.get(f"/nodes/{node}", params={"part": "notices"}).text
-    assert says in notice.replace("29s", "30s") and silent_about not in notice
+    assert re.search(says, notice) and silent_about not in notice
 
 
 def test_an_announced_return_is_shown_until_it_is_over(browser: httpx.Client, agent: httpx.Client) -> None:
