@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import structlog
 from fastapi import FastAPI
 
-from api import door, health, live, node_events, ping, problems, revocations, series, snapshots
+from api import door, health, limits, live, node_events, ping, problems, revocations, series, snapshots
 from api.auth import KeyCache
 from api.snapshots import Ingest, Stored
 from dashboards import accounts as account_pages
@@ -85,6 +85,7 @@ def create_app(settings: Settings) -> FastAPI:
     ):
         app.include_router(part.router)
     problems.install(app)
+    limits.install(app)
     headers.install(app)
     compress.install(app)
     return app

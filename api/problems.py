@@ -16,7 +16,16 @@ from starlette.responses import RedirectResponse, Response
 
 from api import door
 from dashboards import pages, signin
-from domain.errors import InvalidQuery, MetristError, NoAccount, NotFound, NotSignedIn, StoreUnavailable, WrongMethod
+from domain.errors import (
+    InvalidQuery,
+    MalformedBody,
+    MetristError,
+    NoAccount,
+    NotFound,
+    NotSignedIn,
+    StoreUnavailable,
+    WrongMethod,
+)
 from schema.clickhouse_client import ClickHouseError
 
 log = structlog.get_logger()
@@ -91,6 +100,10 @@ async def _on_http(request: Request, error: Exception) -> Response:
         problem: MetristError = WrongMethod(f"{request.method} does not work here{hint}", headers=error.headers)
     elif error.status_code == 404:
         problem = NotFound(f"{request.url.path} does not exist")
+    elif isinstance(error.__cause__, MetristError):
+        problem = error.__cause__  # raised while a form was read, and wrapped on its way up
+    elif error.status_code == 400:
+        problem = MalformedBody(f"the form could not be read: {error.detail}")
     else:
         problem = MetristError(str(error.detail) or http.HTTPStatus(error.status_code).phrase)
     return respond(request, problem)
