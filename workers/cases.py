@@ -148,6 +148,9 @@ def _last_heard(
     is_there = contact is not None and contact.last <= now_ms + CLOCK_SLACK_MS
     if contact is not None and is_there and (contact.bye or not _knows_of(node, contact.last)):
         return contact.last, contact.presumed, Farewell(contact.bye, contact.away) if contact.bye else None
+    if contact is not None and not is_there and contact.bye:  # our clock was set back: how much is over nobody knows
+        last_ms = liveness.credible_last_ms(None, node.state, now_ms, limits)
+        return last_ms, True, Farewell(contact.bye, contact.away)
     said_ms = _ms(node.away_since) if node.away_since else now_ms + CLOCK_SLACK_MS + 1
     if node.away_until is None or said_ms > now_ms + CLOCK_SLACK_MS:
         return liveness.credible_last_ms(None, node.state, now_ms, limits), True, None

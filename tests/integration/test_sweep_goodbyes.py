@@ -131,6 +131,24 @@ def test_our_own_outage_does_not_eat_what_a_node_announced(fleet: Fleet) -> None
     assert fleet.state("web-1") == NodeState.LATE
 
 
+@pytest.mark.parametrize("jump_s", [3_600, -3_600], ids=["forward", "back"])
+def test_a_jump_of_our_clock_does_not_end_a_goodbye(fleet: Fleet, jump_s: int) -> None:
+    start_and_leave(fleet, RESTART)
+    fleet.hear(10, 20)
+    now_s = 20 + jump_s
+    fleet.hear(now_s, now_s)
+    fleet.reconcile(now_s)
+    for seconds in range(now_s, now_s + 590, 4):
+        fleet.hear(seconds, seconds)
+        fleet.sweep(seconds)
+    assert fleet.state("web-1") == NodeState.ONLINE
+    for seconds in range(now_s + 590, now_s + 640, 4):
+        fleet.hear(seconds, seconds)
+        fleet.sweep(seconds)
+    assert fleet.state("web-1") == NodeState.LATE
+    assert [event.type for event in fleet.history("web-1")] == ["node_registered", "node_away", "node_late"]
+
+
 def test_a_node_that_was_stopped_is_offline_at_once(fleet: Fleet) -> None:
     start_and_leave(fleet, Farewell("stop"))
     assert fleet.told("web-1")[-1] == ("node_offline", "said goodbye: stop")

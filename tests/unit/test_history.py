@@ -1,5 +1,7 @@
 """A node's past as stretches of time."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -44,8 +46,8 @@ def test_periods_follow_each_other_without_gap_and_end_with_the_window(
 ) -> None:
     found = periods(before, steps, 100.0, 900.0)
     assert all(100 <= period.from_s < period.to_s <= 900 for period in found)
-    assert all(one.to_s == other.from_s for one, other in zip(found, found[1:], strict=False))
-    assert all(one.standing != other.standing for one, other in zip(found, found[1:], strict=False))
+    assert all(one.to_s == other.from_s for one, other in pairwise(found))
+    assert all(one.standing != other.standing for one, other in pairwise(found))
     if before is not None:
         assert (found[0].from_s, found[-1].to_s) == (100, 900)
 
