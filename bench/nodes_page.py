@@ -26,6 +26,7 @@ EVERY_S = 10.0
 SETTLE_S = 15.0
 WATCH_S = 40.0
 TRIES = 20
+IDLE = ("scheduler", "worker")
 METRICS = ("cpu.usage_percent", "mem.used_percent", "disk.used_percent", "load.1m", "net.received_bytes_per_s")
 QUERIES = (
     "",
@@ -170,12 +171,12 @@ async def _view(platform: Platform, cookies: dict[str, str], query: str, counts:
 
 
 async def _cpu_share(platform: Platform) -> dict[str, float]:
-    """Percent of a core by piece, and of all of them."""
+    """Percent of a core by piece, and of those that pages keep busy: scheduler and worker have their own rhythm."""
     before = platform.family.cpu_by_piece_s()
     await asyncio.sleep(WATCH_S)
     after = platform.family.cpu_by_piece_s()
     spent = {piece: (after[piece] - before.get(piece, 0.0)) / WATCH_S * 100 for piece in after}
-    return spent | {"total": sum(spent.values())}
+    return spent | {"total": sum(share for piece, share in spent.items() if piece not in IDLE)}
 
 
 def _paint(report: Report, name: str, platform: Platform, cookies: dict[str, str]) -> None:
