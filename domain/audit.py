@@ -13,12 +13,13 @@ from domain.events import SYSTEM, Event, Json, key_of, kind_of
 
 PLATFORM = "Metrist"
 """What the platform is called where it acts by itself."""
-HIDDEN = frozenset({"secret_sha256", "secret_hash"})
-"""What no page and no export shows of a payload."""
+HIDDEN = frozenset({"secret_sha256", "secret_hash", "document"})
+"""What no page and no file of the log shows of a payload: secrets, and dashboards, which have files of their own."""
 KINDS: Mapping[str, tuple[str, ...]] = {
     "people": ("membership", "invitation"),
     "keys": ("key",),
     "nodes": ("node", "recording"),
+    "dashboards": ("dashboard", "share"),
     "account": ("account",),
 }
 """What can be asked for → the kinds of stream that are about it."""
@@ -112,6 +113,11 @@ class _Told:
         return self.event.actor == f"user/{key_of(self.event.stream)[-1]}"
 
     @property
+    def dashboard(self) -> str:
+        """The title of the dashboard that it is about, as it was then."""
+        return str((self["document"] or self.event.payload).get("title", "of no title"))
+
+    @property
     def why(self) -> str:
         return f": {self['cause']}" if self["cause"] not in (None, "", "contact") else ""
 
@@ -179,6 +185,23 @@ def _ephemeral(told: _Told) -> str:
     return f"{told.name} comes and goes" if told["is_ephemeral"] else f"{told.name} is here to stay"
 
 
+def _saved(told: _Told) -> str:
+    if told["restored"]:
+        return f"{told.by} took the dashboard {told.dashboard} back to revision {told['restored']}"
+    return f"{told.by} changed the dashboard {told.dashboard}"
+
+
+def _shared(told: _Told) -> str:
+    note = f", “{told['note']}”" if told["note"] else ""
+    return f"{told.by} shared the dashboard {told.dashboard} by a link{note}"
+
+
+def _share_ended(told: _Told) -> str:
+    if told["cause"]:
+        return f"A link to the dashboard {told.dashboard} ended: {told['cause']}"
+    return f"{told.by} revoked a link to the dashboard {told.dashboard}"
+
+
 SENTENCES: Mapping[str, Callable[[_Told], str]] = {
     "account_created": lambda told: f"{told.by} made the account {told['name']}",
     "account_renamed": lambda told: f"{told.by} renamed the account to {told['name']}",
@@ -205,6 +228,11 @@ SENTENCES: Mapping[str, Callable[[_Told], str]] = {
     "recording_started": _recorded,
     "recording_stopped": lambda told: f"{told.by} keeps no more live data of {told.recorded}",
     "recording_deleted": lambda told: f"{told.by} threw away live data kept of {told.recorded}",
+    "dashboard_created": lambda told: f"{told.by} made the dashboard {told.dashboard}",
+    "dashboard_saved": _saved,
+    "dashboard_deleted": lambda told: f"{told.by} deleted the dashboard {told.dashboard}",
+    "share_created": _shared,
+    "share_revoked": _share_ended,
 }
 """Type of event → its sentence."""
 

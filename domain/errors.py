@@ -138,6 +138,13 @@ class Conflict(MetristError):
     remedy = "Read the current state again, then repeat the change."
 
 
+class Outdated(MetristError):
+    """What someone decided on is no longer so; `saved_by`, `saved_at` and `version` tell who was faster."""
+
+    slug, title, status = "outdated", "Someone else saved this first", 409
+    remedy = "Look at what they saved; then save yours over it on purpose, with their version, or as a copy."
+
+
 class LimitReached(MetristError):
     slug, title, status = "limit-reached", "There are as many as there may be", 409
     remedy = "Remove what is no longer used; the detail names the limit."

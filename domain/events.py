@@ -2,7 +2,8 @@
 
 A stream is the history of one thing and folds to one row of one state table:
 `user/<uuid>`, `identity/<provider>/<SHA-256 of the provider's id>`, `account/<uuid>`, `membership/<account>/<user>`,
-`invitation/<public id>`, `key/<public id>`, `node/<uuid>`, `recording/<uuid>`.
+`invitation/<public id>`, `key/<public id>`, `node/<uuid>`, `recording/<uuid>`,
+`dashboard/<uuid>`, `share/<public id>`.
 Row values are what the table's columns hold in Python (UUID, aware UTC datetime, dict); payloads are plain JSON.
 Shipped folds are frozen like migrations: the log of years ago goes through them again in `metrist rebuild`.
 """
@@ -225,6 +226,41 @@ def _recording_stopped(row: Row | None, event: Event) -> Row:
     return {**_known(row, event), "ends_at": event.at}
 
 
+def _dashboard_created(row: Row | None, event: Event) -> Row:
+    return {
+        "id": UUID(key_of(event.stream)[0]),
+        "account_id": UUID(event.payload["account_id"]),
+        "created_by": event.actor,
+        "created_at": event.at,
+        **_document(event),
+    }
+
+
+def _dashboard_saved(row: Row | None, event: Event) -> Row:
+    return {**_known(row, event), **_document(event)}
+
+
+def _document(event: Event) -> Row:
+    document = event.payload["document"]
+    told = {"title": document["title"], "panels": len(document["panels"]), "document": document}
+    return {**told, "saved_by": event.actor, "saved_at": event.at}
+
+
+def _share_created(row: Row | None, event: Event) -> Row:
+    payload = event.payload
+    return {
+        "id": key_of(event.stream)[0],
+        "account_id": UUID(payload["account_id"]),
+        "dashboard_id": UUID(payload["dashboard_id"]),
+        "secret_hash": bytes.fromhex(payload["secret_sha256"]),
+        "note": payload["note"],
+        "fixed": payload["fixed"],
+        "created_by": event.actor,
+        "created_at": event.at,
+        "expires_at": datetime.fromisoformat(payload["expires_at"]) if payload["expires_at"] else None,
+    }
+
+
 def _ended(row: Row | None, event: Event) -> None:
     return None
 
@@ -266,4 +302,9 @@ FOLDS: dict[str, Fold] = {
     "recording_started": _recording_started,
     "recording_stopped": _recording_stopped,
     "recording_deleted": _ended,
+    "dashboard_created": _dashboard_created,
+    "dashboard_saved": _dashboard_saved,
+    "dashboard_deleted": _ended,
+    "share_created": _share_created,
+    "share_revoked": _ended,
 }

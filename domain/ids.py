@@ -10,3 +10,5 @@ KeyId = NewType("KeyId", str)
 """The public part of an API key: 16 lower-case hex digits."""
 InvitationId = NewType("InvitationId", str)
 """The public part of an invitation: 16 lower-case hex digits."""
+ShareId = NewType("ShareId", str)
+"""The public part of a link to a dashboard: 16 lower-case hex digits."""

@@ -16,6 +16,7 @@ class Permission(StrEnum):
     SEE_KEYS = "see this account's API keys"
     SEE_AUDIT = "read the audit log"
     RECORD = "keep a live view"
+    EDIT_DASHBOARDS = "make, change or share dashboards"
     MANAGE_KEYS = "make or revoke API keys"
     MANAGE_NODES = "remove nodes"
     INVITE = "invite people"
@@ -31,6 +32,7 @@ LEAST: dict[Permission, Role] = {
     Permission.SEE_KEYS: Role.VIEWER,
     Permission.SEE_AUDIT: Role.ADMIN,
     Permission.RECORD: Role.VIEWER,
+    Permission.EDIT_DASHBOARDS: Role.ADMIN,
     Permission.MANAGE_KEYS: Role.ADMIN,
     Permission.MANAGE_NODES: Role.ADMIN,
     Permission.INVITE: Role.ADMIN,

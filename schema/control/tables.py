@@ -208,6 +208,36 @@ recordings = Table(
     Index(None, "account_id", "node", "started_at"),
 )
 
+dashboards = Table(
+    "dashboards",
+    metadata,
+    _id(),
+    _account(index=True),
+    Column("title", String(100), nullable=False),
+    Column("panels", Integer(), nullable=False),  # how many: what a list tells without reading documents
+    Column("document", JsonValue, nullable=False),
+    Column("created_by", String(128), nullable=False),
+    _time("created_at"),
+    Column("saved_by", String(128), nullable=False),
+    _time("saved_at"),
+    _version(),
+)
+
+shares = Table(
+    "shares",
+    metadata,
+    Column("id", String(16), primary_key=True),
+    _account(index=True),
+    Column("dashboard_id", Uuid(), ForeignKey("dashboards.id"), nullable=False, index=True),
+    Column("secret_hash", LargeBinary(32), nullable=False),
+    Column("note", String(100), nullable=False),
+    Column("fixed", JsonValue, nullable=False),  # values of variables that readers of the link cannot change
+    Column("created_by", String(128), nullable=False),
+    _time("created_at"),
+    _time("expires_at", nullable=True),
+    _version(),
+)
+
 api_key_uses = Table(
     "api_key_uses",
     metadata,
@@ -267,5 +297,7 @@ STATES: dict[str, Table] = {
     "key": api_keys,
     "node": nodes,
     "recording": recordings,
+    "dashboard": dashboards,
+    "share": shares,
 }
 """Kind of stream → its state table, parents before children."""

@@ -19,6 +19,8 @@ HOME, BOBS, KEY, INVITATION, WEB, RECORDING = (
     f"node/{NODE}",
     "recording/1",
 )
+BOARD, SHARE = f"dashboard/{UUID(int=5)}", "share/00ff00ff00ff00ff"
+DOCUMENT = {"document": {"title": "Web servers", "panels": []}}
 NAMES = Names(
     {str(ADA): "Ada", str(BOB): "Bob"},
     {KEY: {"name": "laptop"}, INVITATION: {"note": "for Bob"}, WEB: {"name": "web-1"}, RECORDING: {"node": "web-1"}},
@@ -97,6 +99,32 @@ SAID: list[tuple[str, str, str, dict[str, Any], str]] = [
     ),
     ("recording_stopped", RECORDING, BY_BOB, {}, "Bob keeps no more live data of web-1"),
     ("recording_deleted", RECORDING, BY_BOB, {}, "Bob threw away live data kept of web-1"),
+    ("dashboard_created", BOARD, BY_ADA, DOCUMENT, "Ada made the dashboard Web servers"),
+    ("dashboard_saved", BOARD, BY_BOB, DOCUMENT, "Bob changed the dashboard Web servers"),
+    (
+        "dashboard_saved",
+        BOARD,
+        BY_BOB,
+        DOCUMENT | {"restored": 3},
+        "Bob took the dashboard Web servers back to revision 3",
+    ),
+    ("dashboard_deleted", BOARD, BY_ADA, {"title": "Web"}, "Ada deleted the dashboard Web"),
+    ("share_created", SHARE, BY_ADA, {"title": "Web", "note": ""}, "Ada shared the dashboard Web by a link"),
+    (
+        "share_created",
+        SHARE,
+        BY_ADA,
+        {"title": "Web", "note": "hall"},
+        "Ada shared the dashboard Web by a link, “hall”",
+    ),
+    ("share_revoked", SHARE, BY_ADA, {"title": "Web"}, "Ada revoked a link to the dashboard Web"),
+    (
+        "share_revoked",
+        SHARE,
+        SYSTEM,
+        {"title": "Web", "cause": "too old"},
+        "A link to the dashboard Web ended: too old",
+    ),
 ]
 
 

@@ -33,6 +33,17 @@ RECORDED = {
     "ends_at": "2026-01-01T12:05:00+00:00",
 }
 
+DOCUMENT = {"format": "metrist/dashboard", "version": 1, "title": "Web servers", "panels": []}
+SHARED = {
+    "account_id": str(ACCOUNT),
+    "dashboard_id": str(UUID(int=5)),
+    "secret_sha256": "00" * 32,
+    "note": "",
+    "fixed": {"node": "web-1"},
+    "title": "Web servers",
+    "expires_at": None,
+}
+
 HISTORIES: dict[str, tuple[tuple[str, Json], list[tuple[str, Json]]]] = {
     f"user/{USER}": (
         ("user_created", {"email": "a@example.org"}),
@@ -77,6 +88,17 @@ HISTORIES: dict[str, tuple[tuple[str, Json], list[tuple[str, Json]]]] = {
     f"recording/{UUID(int=4)}": (
         ("recording_started", RECORDED),
         [("recording_stopped", {}), ("recording_deleted", {})],
+    ),
+    f"dashboard/{UUID(int=5)}": (
+        ("dashboard_created", {"account_id": str(ACCOUNT), "document": DOCUMENT}),
+        [
+            ("dashboard_saved", {"document": DOCUMENT | {"title": "Servers"}}),
+            ("dashboard_deleted", {"title": "Servers"}),
+        ],
+    ),
+    "share/0011223344556677": (
+        ("share_created", SHARED),
+        [("share_revoked", {"title": "Web servers"})],
     ),
 }
 """Stream → its first event and those that may follow, by type and payload."""
