@@ -10,6 +10,7 @@ from typing import Any
 
 from domain.accounts import Role
 from domain.events import SYSTEM, Event, Json, key_of, kind_of
+from domain.notice_sentences import NOTICE_SENTENCES
 
 PLATFORM = "Metrist"
 """What the platform is called where it acts by itself."""
@@ -20,6 +21,8 @@ KINDS: Mapping[str, tuple[str, ...]] = {
     "keys": ("key",),
     "nodes": ("node", "recording"),
     "dashboards": ("dashboard", "share"),
+    "conditions": ("condition", "status"),
+    "notices": ("channel", "route", "silence"),
     "account": ("account",),
 }
 """What can be asked for → the kinds of stream that are about it."""
@@ -203,6 +206,7 @@ def _share_ended(told: _Told) -> str:
 
 
 SENTENCES: Mapping[str, Callable[[_Told], str]] = {
+    **NOTICE_SENTENCES,
     "account_created": lambda told: f"{told.by} made the account {told['name']}",
     "account_renamed": lambda told: f"{told.by} renamed the account to {told['name']}",
     "account_configured": _configured,

@@ -2,7 +2,8 @@
 
 State tables (STATES) are folded from `events` in the transaction that appends them, hold the stream's `version`, and
 can be made again with `metrist rebuild`. Sign-in links, sessions and last uses are not events: losing them costs a
-new sign-in. Tokens and keys are here only as SHA-256; `server_secrets` holds what the server itself signs with.
+new sign-in. Nor are watermarks and deliveries, which come and go faster than a history of them is worth. Tokens and
+keys are here only as SHA-256; `server_secrets` holds what the server itself signs with.
 """
 
 from datetime import UTC, datetime
@@ -15,6 +16,7 @@ from sqlalchemy import (
     Column,
     DateTime,
     Dialect,
+    Double,
     ForeignKey,
     Index,
     Integer,
@@ -238,6 +240,142 @@ shares = Table(
     _version(),
 )
 
+conditions = Table(
+    "conditions",
+    metadata,
+    _id(),
+    _account(index=True),
+    Column("name", String(100), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("spec", JsonValue, nullable=False),
+    Column("is_enabled", Boolean(), nullable=False),
+    _time("created_at"),
+    _version(),
+)
+
+statuses = Table(
+    "statuses",
+    metadata,
+    Column("condition_id", Uuid(), ForeignKey("conditions.id"), primary_key=True),
+    Column("group_sha256", String(64), primary_key=True),  # of the labels that tell the condition's groups apart
+    _account(),
+    Column("labels", JsonValue, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("severity", String(16), nullable=False),
+    _time("since"),
+    Column("value", Double()),  # that made it what it is; empty for what has none
+    Column("message", String(500), nullable=False),
+    _time("reading_at", nullable=True),
+    _time("pending_since", nullable=True),
+    _time("quiet_since", nullable=True),  # it fires still, and would not without keep_firing_s
+    Column("told", String(16), nullable=False),  # the state that notices last told of; empty: nothing, or that it is ok
+    _time("told_since", nullable=True),
+    Column("acknowledged_by", String(128)),
+    _time("acknowledged_at", nullable=True),
+    Column("acknowledged_note", String(200), nullable=False),
+    _version(),
+    Index(None, "account_id", "state"),
+)
+
+watermarks = Table(
+    "watermarks",
+    metadata,
+    Column("condition_id", Uuid(), ForeignKey("conditions.id", ondelete="CASCADE"), primary_key=True),
+    Column("account_id", Uuid(), nullable=False),
+    _time("evaluated_to"),  # the last instant that was judged
+    Column("due_at", UtcTime(), nullable=False, index=True),  # when the next one can be
+)
+
+channels = Table(
+    "channels",
+    metadata,
+    _id(),
+    _account(index=True),
+    Column("name", String(100), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("config", JsonValue, nullable=False),  # nothing secret
+    Column("secret_id", Uuid()),
+    Column("is_enabled", Boolean(), nullable=False),
+    _time("created_at"),
+    _time("verified_at", nullable=True),
+    Column("disabled_reason", String(300), nullable=False),
+    _version(),
+)
+
+channel_secrets = Table(
+    "channel_secrets",
+    metadata,
+    _id(),
+    Column("account_id", Uuid(), ForeignKey("accounts.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("channel_id", Uuid(), nullable=False, index=True),  # no foreign key: it is written before its channel
+    Column("sealed", LargeBinary(), nullable=False),  # with a server secret
+    _time("created_at"),
+    _time("expires_at", nullable=True),  # one that was replaced signs beside its successor until then
+)
+
+routes = Table(
+    "routes",
+    metadata,
+    _id(),
+    _account(index=True),
+    Column("position", Integer(), nullable=False),
+    Column("match", JsonValue, nullable=False),
+    Column("channel_ids", JsonValue, nullable=False),
+    Column("group_by", JsonValue, nullable=False),
+    Column("group_wait_s", Integer(), nullable=False),
+    Column("repeat_s", Integer(), nullable=False),
+    Column("continues", Boolean(), nullable=False),  # whether the routes after it are asked as well
+    _version(),
+)
+
+silences = Table(
+    "silences",
+    metadata,
+    _id(),
+    _account(index=True),
+    Column("match", JsonValue, nullable=False),
+    _time("starts_at"),
+    _time("ends_at", nullable=True),  # empty: a window that recurs until it is ended
+    Column("recurrence", JsonValue, nullable=False),  # {} for one that does not
+    Column("note", String(200), nullable=False),
+    Column("created_by", String(128), nullable=False),
+    _time("created_at"),
+    _version(),
+)
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    _id(),
+    Column("account_id", Uuid(), ForeignKey("accounts.id", ondelete="CASCADE"), nullable=False),
+    Column("channel_id", Uuid(), ForeignKey("channels.id", ondelete="CASCADE"), nullable=False),
+    Column("stream", _text(128), nullable=False),  # of the status that it tells of; the channel's own for a test
+    Column("stream_version", Integer(), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("thread", String(64), nullable=False),  # one for all that is told of an incident
+    Column("facts", JsonValue, nullable=False),  # what it tells, as it was when it was owed
+    _time("created_at"),
+    _time("next_attempt_at", nullable=True),
+    Column("attempts", Integer(), nullable=False),
+    _time("ended_at", nullable=True),
+    Index(None, "state", "next_attempt_at"),
+    Index(None, "account_id", "created_at"),
+    Index(None, "stream", "channel_id"),
+    Index(None, "channel_id", "thread"),
+)
+
+attempts = Table(
+    "attempts",
+    metadata,
+    Column("id", BigId, primary_key=True),
+    Column("delivery_id", Uuid(), ForeignKey("deliveries.id", ondelete="CASCADE"), nullable=False, index=True),
+    _time("at"),
+    Column("code", Integer()),  # what was answered; empty when nothing was
+    Column("latency_ms", Integer(), nullable=False),
+    Column("error", String(300), nullable=False),
+)
+
 api_key_uses = Table(
     "api_key_uses",
     metadata,
@@ -299,5 +437,10 @@ STATES: dict[str, Table] = {
     "recording": recordings,
     "dashboard": dashboards,
     "share": shares,
+    "condition": conditions,
+    "status": statuses,
+    "channel": channels,
+    "route": routes,
+    "silence": silences,
 }
 """Kind of stream → its state table, parents before children."""

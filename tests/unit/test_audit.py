@@ -8,6 +8,7 @@ import pytest
 
 from domain.audit import HIDDEN, SENTENCES, Names, as_json, details, needed, sentence
 from domain.events import FOLDS, SYSTEM, Event
+from tests.unit.notices import NOTICES_SAID
 
 ADA, BOB, ACCOUNT, NODE = (UUID(int=n) for n in range(1, 5))
 BY_ADA, BY_BOB = f"user/{ADA}", f"user/{BOB}"
@@ -125,6 +126,7 @@ SAID: list[tuple[str, str, str, dict[str, Any], str]] = [
         {"title": "Web", "cause": "too old"},
         "A link to the dashboard Web ended: too old",
     ),
+    *NOTICES_SAID,
 ]
 
 

@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from domain.events import FOLDS, Event, Json, Row, _ended, fold, fold_all
 from domain.nodes import INSTANCE_REST, NodeState, is_new_instance, may_move
+from domain.notice_folds import _gone
+from tests.unit.notices import NOTICE_HISTORIES
 
 ACCOUNT, USER = UUID(int=1), UUID(int=2)
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -32,7 +34,6 @@ RECORDED = {
     "note": "",
     "ends_at": "2026-01-01T12:05:00+00:00",
 }
-
 DOCUMENT = {"format": "metrist/dashboard", "version": 1, "title": "Web servers", "panels": []}
 SHARED = {
     "account_id": str(ACCOUNT),
@@ -100,9 +101,10 @@ HISTORIES: dict[str, tuple[tuple[str, Json], list[tuple[str, Json]]]] = {
         ("share_created", SHARED),
         [("share_revoked", {"title": "Web servers"})],
     ),
+    **NOTICE_HISTORIES,
 }
 """Stream → its first event and those that may follow, by type and payload."""
-ENDS = {kind for kind, fold_one in FOLDS.items() if fold_one is _ended}
+ENDS = {kind for kind, fold_one in FOLDS.items() if fold_one in (_ended, _gone)}
 """After these only the first event may follow: who was let go may be let in again."""
 
 
