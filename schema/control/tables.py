@@ -348,21 +348,30 @@ deliveries = Table(
     metadata,
     _id(),
     Column("account_id", Uuid(), ForeignKey("accounts.id", ondelete="CASCADE"), nullable=False),
-    Column("channel_id", Uuid(), ForeignKey("channels.id", ondelete="CASCADE"), nullable=False),
+    Column("channel_id", Uuid(), ForeignKey("channels.id", ondelete="SET NULL")),  # empty: no channel was to be told
+    Column("recipient", String(254), nullable=False),  # an address that is not the channel's; empty: the channel's
     Column("stream", _text(128), nullable=False),  # of the status that it tells of; the channel's own for a test
     Column("stream_version", Integer(), nullable=False),
     Column("kind", String(16), nullable=False),
     Column("state", String(16), nullable=False),
+    Column("reason", String(300), nullable=False),  # why it waits, or was never sent
     Column("thread", String(64), nullable=False),  # one for all that is told of an incident
     Column("facts", JsonValue, nullable=False),  # what it tells, as it was when it was owed
+    Column("route", JsonValue, nullable=False),  # how it came to the channel, and when it is to be repeated
+    Column("group_sha256", String(64), nullable=False),  # those of one group that wait go out as one message
+    Column("message_id", Uuid()),  # of the message that it was tried in; the same for all of it, and for each try
     _time("created_at"),
+    _time("due_at"),  # since when it is to be sent
     _time("next_attempt_at", nullable=True),
+    _time("leased_until", nullable=True),  # somebody is trying it just now
     Column("attempts", Integer(), nullable=False),
     _time("ended_at", nullable=True),
+    Column("repeat_at", UtcTime(), index=True),  # when to tell it again, if it is still so
     Index(None, "state", "next_attempt_at"),
     Index(None, "account_id", "created_at"),
     Index(None, "stream", "channel_id"),
     Index(None, "channel_id", "thread"),
+    Index(None, "message_id"),
 )
 
 attempts = Table(

@@ -151,23 +151,33 @@ def _outbox() -> None:
         "deliveries",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("account_id", sa.Uuid(), nullable=False),
-        sa.Column("channel_id", sa.Uuid(), nullable=False),
+        sa.Column("channel_id", sa.Uuid()),
+        sa.Column("recipient", sa.String(254), nullable=False),
         sa.Column("stream", TEXT_128, nullable=False),
         sa.Column("stream_version", sa.Integer(), nullable=False),
         sa.Column("kind", sa.String(16), nullable=False),
         sa.Column("state", sa.String(16), nullable=False),
+        sa.Column("reason", sa.String(300), nullable=False),
         sa.Column("thread", sa.String(64), nullable=False),
         sa.Column("facts", JSON, nullable=False),
+        sa.Column("route", JSON, nullable=False),
+        sa.Column("group_sha256", sa.String(64), nullable=False),
+        sa.Column("message_id", sa.Uuid()),
         sa.Column("created_at", INSTANT, nullable=False),
+        sa.Column("due_at", INSTANT, nullable=False),
         sa.Column("next_attempt_at", INSTANT),
+        sa.Column("leased_until", INSTANT),
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("ended_at", INSTANT),
+        sa.Column("repeat_at", INSTANT),
         sa.PrimaryKeyConstraint("id", name="pk_deliveries"),
         sa.ForeignKeyConstraint(["account_id"], ["accounts.id"], name="fk_deliveries_account_id", ondelete="CASCADE"),
-        sa.ForeignKeyConstraint(["channel_id"], ["channels.id"], name="fk_deliveries_channel_id", ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(["channel_id"], ["channels.id"], name="fk_deliveries_channel_id", ondelete="SET NULL"),
     )
     op.create_index("ix_deliveries_account_id_created_at", "deliveries", ["account_id", "created_at"])
     op.create_index("ix_deliveries_channel_id_thread", "deliveries", ["channel_id", "thread"])
+    op.create_index("ix_deliveries_message_id", "deliveries", ["message_id"])
+    op.create_index("ix_deliveries_repeat_at", "deliveries", ["repeat_at"])
     op.create_index("ix_deliveries_state_next_attempt_at", "deliveries", ["state", "next_attempt_at"])
     op.create_index("ix_deliveries_stream_channel_id", "deliveries", ["stream", "channel_id"])
     op.create_table(
