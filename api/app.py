@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import structlog
 from fastapi import FastAPI
 
-from api import door, health, limits, live, node_events, ping, problems, revocations, series, snapshots
+from api import door, health, limits, live, node_events, ping, problems, reads, revocations, series, snapshots
 from api.auth import KeyCache
 from api.snapshots import Ingest, Stored
 from dashboards import accounts as account_pages
@@ -55,6 +55,7 @@ def create_app(settings: Settings) -> FastAPI:
             door.serving(app.state),
             revocations.heard(app.state),
             ping.serving(app.state),
+            reads.serving(app.state),
         ):
             yield
         await stores.close()

@@ -24,6 +24,10 @@ POINTS_MAX = 11_000
 SERIES_MAX = 20_000
 
 
+CLOSED_AFTER_S = 300
+"""A bucket that ended so long ago has got what it gets, but for late samples: its answers may be remembered."""
+
+
 @dataclass(frozen=True)
 class Resolution:
     """A stored tier: its name in replies, its table, the width of its buckets (0 for single samples)."""
@@ -119,6 +123,12 @@ def plan(window: Window, points: int, retention: Retention, now_s: float, step_s
     first = int(window.from_s // step) * step
     last = -int(-window.to_s // step) * step
     return Plan(tier, step, first, last)
+
+
+def closed_until(plan: Plan, now_s: float) -> int:
+    """Where the closed buckets of a plan end, Unix seconds on its grid: from its `from_s`, none, to its `to_s`, all."""
+    closed_s = int((now_s - CLOSED_AFTER_S) // plan.step_s) * plan.step_s
+    return min(max(closed_s, plan.from_s), plan.to_s)
 
 
 _RELATIVE = re.compile(r"now(?:-(\d+(?:\.\d+)?)([smhdwy]))?")

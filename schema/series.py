@@ -13,6 +13,7 @@ from domain.errors import InvalidQuery, StoreUnavailable
 from domain.ids import AccountId
 from domain.series import ACROSS, SERIES_MAX, Across, Aggregation, Plan, Selector
 from domain.series_key import labelset, parse_labelset
+from schema import asking
 from schema.clickhouse_client import ClickHouse, DatabaseError
 
 _READ_SETTINGS = {
@@ -107,22 +108,8 @@ def read(
     Series come by metric, node and labels. Raises StoreUnavailable when ClickHouse is away, InvalidQuery when the
     question is too expensive.
     """
-    if plan.resolution.width_s:
-        buckets = question("buckets_rollup").replace("/*table*/", plan.resolution.table)
-        buckets = buckets.replace("/*main*/", _MAIN_OF_ROLLUP[aggregation])
-    else:
-        buckets = question("buckets_raw").replace("/*main*/", _MAIN_OF_SAMPLES[aggregation])
-    if across != "none":
-        assert across in ACROSS
-        buckets = question("buckets_across").replace("/*across*/", across).replace("/*buckets*/", buckets)
-    parameters: dict[str, Any] = {
-        "account": account_id,
-        "step_s": plan.step_s,
-        "from_s": max(0, plan.from_s),
-        "to_s": max(0, plan.to_s),
-        "series_max": SERIES_MAX,
-    }
-    sql = question("series").replace("/*buckets*/", _select(buckets, selector, parameters))
+    parameters = parameters_of(account_id, plan)
+    sql = question("series").replace("/*buckets*/", buckets(selector, plan, aggregation, across, parameters))
     answer = msgspec.json.decode(ask(clickhouse, sql, parameters), type=_BucketAnswer)
     found = [
         Series(row[0], row[1], labels_of(row[2]), *row[3:]) for row in sorted(answer.data, key=itemgetter(0, 1, 2))
@@ -142,10 +129,36 @@ def list_series(clickhouse: ClickHouse, account_id: AccountId, selector: Selecto
     return [Listed(row[0], row[1], labels_of(row[2]), row[3], row[4]) for row in answer.data]
 
 
+def parameters_of(account_id: AccountId, plan: Plan) -> dict[str, Any]:
+    """What every question for buckets is told."""
+    return {
+        "account": account_id,
+        "step_s": plan.step_s,
+        "from_s": max(0, plan.from_s),
+        "to_s": max(0, plan.to_s),
+        "series_max": SERIES_MAX,
+    }
+
+
+def buckets(
+    selector: Selector, plan: Plan, aggregation: Aggregation, across: Across, parameters: dict[str, Any]
+) -> str:
+    """The SQL of a row per series and bucket; puts what it speaks of into `parameters`."""
+    if plan.resolution.width_s:
+        sql = question("buckets_rollup").replace("/*table*/", plan.resolution.table)
+        sql = sql.replace("/*main*/", _MAIN_OF_ROLLUP[aggregation])
+    else:
+        sql = question("buckets_raw").replace("/*main*/", _MAIN_OF_SAMPLES[aggregation])
+    if across != "none":
+        assert across in ACROSS
+        sql = question("buckets_across").replace("/*across*/", across).replace("/*buckets*/", sql)
+    return _select(sql, selector, parameters)
+
+
 def ask(clickhouse: ClickHouse, sql: str, parameters: Mapping[str, Any]) -> bytes:
     """The answer to one of our questions; raises StoreUnavailable, InvalidQuery when it takes too much."""
     try:
-        return clickhouse.raw_query(sql, parameters, settings=_READ_SETTINGS)
+        return clickhouse.raw_query(sql, parameters, settings={**_READ_SETTINGS, **asking.transport()})
     except DatabaseError as error:
         if any(code in str(error) for code in _TOO_LONG):
             raise InvalidQuery(

@@ -1,6 +1,6 @@
 """Opens every client, once per process."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import redis.asyncio
 from redis.asyncio.retry import Retry
@@ -8,6 +8,7 @@ from redis.backoff import NoBackoff
 from sqlalchemy import Engine
 
 from domain.settings import Settings
+from schema.answers import Answers
 from schema.clickhouse_client import ClickHouse
 from schema.control.engine import open_control
 
@@ -22,6 +23,7 @@ class Stores:
     control: Engine
     redis: redis.asyncio.Redis
     clickhouse: ClickHouse
+    answers: Answers = field(default_factory=Answers)
 
     async def close(self) -> None:
         """Let go of every connection."""

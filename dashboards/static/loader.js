@@ -43,7 +43,7 @@ export class Loader {
     try {
       const answer = await request(this.#address(window, asked), controller.signal);
       for (const { metric, resolve } of asked) {
-        const series = answer.series.filter((one) => one.metric === metric);
+        const series = answer.series.filter((one) => one.metric === metric).map((one) => points(one, answer));
         resolve({ resolution: answer.resolution, stepS: answer.step_s, rowsRead: answer.rows_read, series });
       }
     } catch (error) {
@@ -55,6 +55,7 @@ export class Loader {
 
   #address({ fromS, toS, points, stepS }, asked) {
     const query = new URLSearchParams(asked.map(({ metric }) => ["metric", metric]));
+    query.set("form", "grid");
     query.set("node", this.#node);
     query.set("from", fromS);
     query.set("to", toS);
@@ -62,6 +63,19 @@ export class Loader {
     else query.set("points", points);
     return `/api/v1/series?${query}`;
   }
+}
+
+/** A series with the time of each of its values, from one with a value or null for each slot of a grid. */
+function points({ avg, min = avg, max = avg, ...series }, { from_s: fromS, step_s: stepS }) {
+  const found = { ...series, ts: [], avg: [], min: [], max: [] };
+  for (let slot = 0; slot < avg.length; slot += 1) {
+    if (avg[slot] === null) continue;
+    found.ts.push(fromS + slot * stepS);
+    found.avg.push(avg[slot]);
+    found.min.push(min[slot]);
+    found.max.push(max[slot]);
+  }
+  return found;
 }
 
 /** What the server said is wrong, in its own words. */

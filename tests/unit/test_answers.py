@@ -1,0 +1,103 @@
+"""What is remembered of ClickHouse's answers: for how long, for whom, and how much of it."""
+
+from uuid import UUID
+
+import pytest
+
+from domain.ids import AccountId
+from schema.answers import KEPT_S, Answers, question_of
+
+MINE, THEIRS = AccountId(UUID(int=1)), AccountId(UUID(int=2))
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now_s = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+class Asked:
+    """Counts how often it is asked; each answer is another."""
+
+    def __init__(self, size: int = 100) -> None:
+        self.times = 0
+        self.size = size
+
+    def __call__(self) -> bytes:
+        self.times += 1
+        return bytes([self.times]) * self.size
+
+
+def test_an_answer_is_given_again_for_a_minute() -> None:
+    clock, ask = Clock(), Asked()
+    answers = Answers(clock=clock)
+    first = answers.remember(MINE, "q", ask, len)
+    clock.now_s += KEPT_S - 0.1
+    assert answers.remember(MINE, "q", ask, len) == (first[0], True)
+    clock.now_s += 0.2
+    again, is_remembered = answers.remember(MINE, "q", ask, len)
+    assert (again, is_remembered, ask.times) == (b"\x02" * 100, False, 2)
+
+
+def test_it_counts_from_when_it_was_asked_for() -> None:
+    """What is stored while a slow answer is made is not in it, and must not wait longer for that."""
+    clock = Clock()
+    answers = Answers(clock=clock)
+
+    def slow() -> bytes:
+        clock.now_s += KEPT_S / 2
+        return b"1"
+
+    answers.remember(MINE, "q", slow, len)
+    clock.now_s += KEPT_S / 2
+    assert answers.remember(MINE, "q", lambda: b"2", len) == (b"2", False)
+
+
+def test_accounts_share_nothing() -> None:
+    answers = Answers(clock=Clock())
+    answers.remember(MINE, "q", lambda: b"mine", len)
+    assert answers.remember(THEIRS, "q", lambda: b"theirs", len) == (b"theirs", False)
+    assert answers.remember(MINE, "q", lambda: b"new", len) == (b"mine", True)
+
+
+def test_an_error_is_not_remembered() -> None:
+    answers = Answers(clock=Clock())
+    with pytest.raises(ZeroDivisionError):
+        answers.remember(MINE, "q", lambda: 1 // 0, lambda _: 1)
+    assert answers.remember(MINE, "q", lambda: b"1", len) == (b"1", False)
+
+
+def test_bytes_are_bounded_and_the_least_used_goes_first() -> None:
+    answers = Answers(bytes_max=10_000, clock=Clock())
+    for number in range(8):
+        answers.remember(MINE, number, Asked(1_000), len)
+        assert answers.remember(MINE, 0, Asked(), len)[1]
+        assert answers.bytes_kept <= 10_000
+    assert not answers.remember(MINE, 1, Asked(1_000), len)[1]
+    assert answers.remember(MINE, 7, Asked(), len)[1]
+
+
+def test_one_answer_never_pushes_out_all_others() -> None:
+    answers = Answers(bytes_max=10_000, clock=Clock())
+    answers.remember(MINE, "small", Asked(), len)
+    answers.remember(MINE, "huge", Asked(9_000), len)
+    assert answers.remember(MINE, "small", Asked(), len)[1]
+    assert not answers.remember(MINE, "huge", Asked(9_000), len)[1]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"nodes": ["a", "b"]}, {"nodes": ["b", "a"]}),
+        ({"nodes": ["a", "b"]}, {"nodes": ["a,b"]}),
+        ({"nodes": ["1"]}, {"nodes": [1]}),
+        ({"from_s": 1}, {"to_s": 1}),
+        ({"label_0": "['a']"}, {"label_0": ["a"]}),
+    ],
+)
+def test_questions_differ_by_what_they_ask(one: dict[str, object], other: dict[str, object]) -> None:
+    assert question_of("SELECT 1", one) == question_of("SELECT 1", dict(one))
+    assert question_of("SELECT 1", one) != question_of("SELECT 1", other)
+    assert question_of("SELECT 1", one) != question_of("SELECT 2", one)
