@@ -131,6 +131,16 @@ def test_our_own_outage_does_not_eat_what_a_node_announced(fleet: Fleet) -> None
     assert fleet.state("web-1") == NodeState.LATE
 
 
+def test_a_flush_and_a_clock_set_back_tell_no_return_that_never_was(fleet: Fleet) -> None:
+    start_and_leave(fleet, RESTART)
+    fleet.sync.flushall()
+    back_s = -3_600
+    fleet.hear(back_s, back_s)
+    fleet.reconcile(back_s)
+    fleet.pass_time(back_s, back_s + 10)
+    assert [event.type for event in fleet.history("web-1")] == ["node_registered", "node_away"]
+
+
 @pytest.mark.parametrize("jump_s", [3_600, -3_600], ids=["forward", "back"])
 def test_a_jump_of_our_clock_does_not_end_a_goodbye(fleet: Fleet, jump_s: int) -> None:
     start_and_leave(fleet, RESTART)
