@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import inf
 
 from domain import formula
 from domain.query import NODE, Formula, Graph
@@ -59,6 +60,19 @@ class _Side:
 
 def _part(labels: Mapping[str, str], keys: Iterable[str]) -> frozenset[tuple[str, str]]:
     return frozenset((key, labels[key]) for key in keys)
+
+
+def largest(lines: Sequence[Line], most: int) -> Sequence[Line]:
+    """At most so many lines: those whose values have the largest mean, in their order."""
+    if len(lines) <= most:
+        return lines
+    means = [sum(found) / len(found) if (found := _present(line)) else -inf for line in lines]
+    chosen = sorted(range(len(lines)), key=lambda n: -means[n])[:most]
+    return [lines[n] for n in sorted(chosen)]
+
+
+def _present(line: Line) -> list[float]:
+    return [value for value in line.values if value is not None]
 
 
 def name_lines(lines: Sequence[Line], graph: Graph) -> list[str]:

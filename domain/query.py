@@ -77,6 +77,11 @@ class Query(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """The conditions on labels, `node` among them; raises InvalidQuery."""
         return tuple(parse_matcher(text) for text in self.match)
 
+    @property
+    def has_band(self) -> bool:
+        """Whether the least and largest of the samples say something beside its lines: beside means and last values."""
+        return self.over in ("avg", "last") and (self.by is None or self.across == "avg")
+
 
 class Formula(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Arithmetic between queries, and formulas before it, bucket by bucket."""

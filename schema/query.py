@@ -14,43 +14,46 @@ from typing import Any
 
 import msgspec
 
+from domain.errors import InvalidQuery
 from domain.ids import AccountId
 from domain.matchers import Matcher
 from domain.query import NODE, Fold, Over, Query
 from domain.series import Plan
 from schema.clickhouse_client import ClickHouse
 from schema.series import ask, labels_of, question
-from schema.sql_text import inline
+from schema.sql_text import indented, inline
+
+_EACH = "OrNullResample(0, {slots:UInt32}, 1)"
+"""What makes an aggregate function give an array: its result for each slot, NULL where there is nothing."""
 
 _MAIN_OF_SAMPLES: Mapping[Over, str] = {
-    "avg": "avg(value)",
-    "min": "min(value)",
-    "max": "max(value)",
-    "sum": "sum(value)",
-    "last": "argMax(value, r.ts)",
-    "count": "toFloat64(count())",
+    "avg": f"avg{_EACH}(value, /*slot*/)",
+    "min": f"min{_EACH}(value, /*slot*/)",
+    "max": f"max{_EACH}(value, /*slot*/)",
+    "sum": f"sum{_EACH}(value, /*slot*/)",
+    "last": f"argMax{_EACH}(value, r.ts, /*slot*/)",
+    "count": f"sum{_EACH}(toFloat64(1), /*slot*/)",
 }
 _MAIN_OF_ROLLUP: Mapping[Over, str] = {
-    "avg": "sum(r.sum) / sum(r.count)",
-    "min": "min(r.min)",
-    "max": "max(r.max)",
-    "sum": "sum(r.sum)",
-    "last": "max(r.last).2",
-    "count": "toFloat64(sum(r.count))",
+    "avg": f"arrayMap((s, n) -> s / n, sum{_EACH}(r.sum, /*slot*/), sum{_EACH}(r.count, /*slot*/))",
+    "min": f"min{_EACH}(r.min, /*slot*/)",
+    "max": f"max{_EACH}(r.max, /*slot*/)",
+    "sum": f"sum{_EACH}(r.sum, /*slot*/)",
+    "last": f"argMax{_EACH}(r.last.2, r.last.1, /*slot*/)",
+    "count": f"sum{_EACH}(toFloat64(r.count), /*slot*/)",
 }
 _ACROSS: Mapping[Fold, str] = {
-    "avg": "avg(buckets.main)",
-    "min": "min(buckets.main)",
-    "max": "max(buckets.main)",
-    "sum": "sum(buckets.main)",
-    "count": "toFloat64(count())",
+    "avg": "avgOrNullForEach(series_buckets.main)",
+    "min": "minOrNullForEach(series_buckets.main)",
+    "max": "maxOrNullForEach(series_buckets.main)",
+    "sum": "sumOrNullForEach(series_buckets.main)",
+    "count": "arrayMap(n -> nullIf(toFloat64(n), 0), countForEach(series_buckets.main))",
 }
 _SLOT = "toUInt32(intDiv(toUnixTimestamp(r.ts) - {from_s:UInt32}, {step_s:UInt32}))"
-_SLOT_OF_RATE = "toUInt32(intDiv(toUInt32(at_s) - {from_s:UInt32}, {step_s:UInt32}))"
+_SLOT_OF_RATE = "toUInt32(intDiv(toUInt32(steps.at_s) - {from_s:UInt32}, {step_s:UInt32}))"
 _ONE_SLOT = "toUInt32(0)"
 _POINT_OF_SAMPLE = "(r.ts, r.value, r.value)"
 _POINT_OF_ROLLUP = "(r.last.1, r.last.2, r.max)"
-_IN_ORDER = "SETTINGS optimize_aggregation_in_order = 1"
 _LABELS = """extractKeyValuePairsWithEscaping(toString(labelset), '=', ',', '"')"""
 _TESTS: Mapping[str, str] = {
     "=": "{0} = {1}",
@@ -58,14 +61,22 @@ _TESTS: Mapping[str, str] = {
     "=~": "match({0}, concat('^(?:', {1}, ')$'))",
     "!~": "NOT match({0}, concat('^(?:', {1}, ')$'))",
 }
+_TAKEN = ("ts", "value", "min", "max", "slot", "main", "low", "high")
 _RATE_LOOKS_BACK_S = 600
 _LATEST_S = 2**32 - 1
+BANDS_MAX = 50
+"""Lines up to which the least and largest sample of each bucket are read; more bands would hide each other."""
+CELLS_MAX = 60_000_000
+"""Buckets of series that one question may hold in memory: half a gigabyte."""
 ROWS_FOR_PEOPLE_MAX = 1_000_000
 
 
 @dataclass(frozen=True)
 class Line:
-    """One line's labels, `node` among them, and JSON arrays of its values at each slot of the plan; null is a gap."""
+    """One line's labels, `node` among them, and JSON arrays of its values at each slot of the plan; null is a gap.
+
+    low and high are those of the samples, or null as a whole where they say nothing or would be too many.
+    """
 
     labels: dict[str, str]
     values: msgspec.Raw
@@ -106,28 +117,33 @@ def read(clickhouse: ClickHouse, account_id: AccountId, query: Query, cut: Cut, 
 
     Raises StoreUnavailable when ClickHouse is away, InvalidQuery when the question is too expensive.
     """
-    count = count_lines(clickhouse, account_id, query, cut)
+    count, series = count_lines(clickhouse, account_id, query, Cut(cut.plan))  # a comparison shows the lines of now
     top = min(query.top or lines_max, lines_max)
     sql = _Sql(account_id, query, cut, top if top < count else None)
-    sql.parameters |= {"slots": _slots(cut.plan), "lines_max": lines_max}
-    answer = msgspec.json.decode(ask(clickhouse, sql.lines("lines"), sql.parameters), type=_Answer)
+    if top >= count and series * sql.parameters["slots"] > CELLS_MAX:
+        raise InvalidQuery(f"the question is about {series} series: ask for fewer of them, or a longer step")
+    sql.parameters["lines_max"] = lines_max
+    is_banded = query.has_band and min(count, top) <= BANDS_MAX
+    text = sql.lines("lines", low="low" if is_banded else "NULL", high="high" if is_banded else "NULL")
+    answer = msgspec.json.decode(ask(clickhouse, text, sql.parameters), type=_Answer)
     lines = [_line(row, query) for row in answer.data]
     lines.sort(key=lambda line: sorted(line.labels.items()))
     return Read(lines, count, answer.statistics.rows_read, answer.statistics.elapsed)
 
 
-def count_lines(clickhouse: ClickHouse, account_id: AccountId, query: Query, cut: Cut) -> int:
-    """How many lines a query has in the window, from the list of series: cheap."""
+def count_lines(clickhouse: ClickHouse, account_id: AccountId, query: Query, cut: Cut) -> tuple[int, int]:
+    """How many lines a query has in the window, and of how many series, from the list of series: cheap."""
     sql = _Sql(account_id, query, cut, None)
     answer = msgspec.json.decode(ask(clickhouse, sql.count(), sql.parameters))
-    return int(answer["data"][0][0])
+    lines, series = answer["data"][0]
+    return int(lines), int(series)
 
 
 def for_people(account_id: AccountId, query: Query, cut: Cut, top: int | None) -> str:
     """The SQL of a query as it can be pasted into any client of ClickHouse: the values stand in it."""
     sql = _Sql(account_id, query, cut, top)
     sql.parameters["rows_max"] = ROWS_FOR_PEOPLE_MAX
-    return inline(sql.lines("lines_for_people"), sql.parameters)
+    return indented(inline(sql.lines("lines_for_people"), sql.parameters))
 
 
 def _window(prefix: str, plan: Plan, back_s: int) -> dict[str, int]:
@@ -135,10 +151,6 @@ def _window(prefix: str, plan: Plan, back_s: int) -> dict[str, int]:
     looks_back_s = max(_RATE_LOOKS_BACK_S, 2 * plan.resolution.width_s)
     found = {"from_s": plan.from_s, "to_s": plan.to_s, "before_s": plan.from_s - looks_back_s}
     return {prefix + name: min(max(0, at_s - back_s), _LATEST_S) for name, at_s in found.items()}
-
-
-def _slots(plan: Plan) -> int:
-    return (plan.to_s - plan.from_s) // plan.step_s
 
 
 def _line(row: list[msgspec.Raw], query: Query) -> Line:
@@ -156,22 +168,23 @@ class _Sql:
     def __init__(self, account_id: AccountId, query: Query, cut: Cut, top: int | None) -> None:
         self._query = query
         self._plan = cut.plan
-        self._top = top
+        self._top = top = None if query.by == () else top
         self.parameters: dict[str, Any] = {
             "account": account_id,
             "metric": query.metric,
             "step_s": cut.plan.step_s,
+            "slots": (cut.plan.to_s - cut.plan.from_s) // cut.plan.step_s,
             **_window("", cut.plan, cut.back_s),
         }
         if top is not None:
-            self.parameters |= {"top": top, **_window("top_", cut.plan, 0)}
+            self.parameters |= {"top": top, "top_slots": 1, **_window("top_", cut.plan, 0)}
         self._matching = self._conditions()
 
-    def lines(self, form: str) -> str:
-        """The whole: `form` is the text of queries/ that its rows are given by."""
+    def lines(self, form: str, **slots: str) -> str:
+        """The whole: `form` is the text of queries/ that its rows are given by, `slots` what it needs beside."""
         matching = self._matching if self._top is None else f"{self._matching}\n  AND {self._chosen()}"
         folded = self._folded(self._buckets(matching, _SLOT, _SLOT_OF_RATE))
-        return _fill(form, keys=self._keys, folded=folded)
+        return _fill(form, named=self._named, keys=self._keys, folded=folded, **slots)
 
     def count(self) -> str:
         """The number of lines."""
@@ -184,6 +197,14 @@ class _Sql:
         if self._query.by is None:
             return "node, labelset"
         return ", ".join(f"key_{number}" for number in range(len(self._query.by))) or "key"
+
+    @property
+    def _named(self) -> str:
+        """The same as people call them."""
+        if self._query.by is None:
+            return self._keys
+        named = (f"key_{n} AS `{label}{'_' * (label in _TAKEN)}`" for n, label in enumerate(self._query.by))
+        return ", ".join(named) or self._keys
 
     @property
     def _keyed(self) -> str:
@@ -221,10 +242,9 @@ class _Sql:
     def _chosen(self) -> str:
         """The condition that a series belongs to one of the lines on top."""
         folded = self._folded(self._buckets(self._matching, _ONE_SLOT, _ONE_SLOT))
-        for name in ("from_s", "to_s", "before_s"):
+        for name in ("from_s", "to_s", "before_s", "slots"):
             folded = folded.replace(f"{{{name}:", f"{{top_{name}:")
-        settings = "" if self._query.over == "rate" else _IN_ORDER
-        top = _fill("lines_top", keys=self._keys, folded=folded, settings=settings)
+        top = _fill("lines_top", keys=self._keys, folded=folded)
         if self._query.by is None:
             return f"(node, labelset) IN (\n{top}\n)"
         made = self._made_of
@@ -236,7 +256,7 @@ class _Sql:
         nodes = [self._condition(self._label(NODE), one) for one in matchers if one.label == NODE]
         labels = [self._condition(self._label(one.label), one) for one in matchers if one.label != NODE]
         if labels:
-            nodes.append(_fill("lines_labelsets", conditions="\n      AND ".join(labels)))
+            nodes.append(_fill("lines_labelsets", conditions="\n  AND ".join(labels)))
         return "\n  AND ".join(nodes) or "1"
 
     def _condition(self, of: str, matcher: Matcher) -> str:

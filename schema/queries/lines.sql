@@ -1,14 +1,13 @@
--- One row per line: its keys, then its values at each slot of the grid; NaN is a gap, which JSON says as null.
+-- One row per line: its keys, then a value for each slot of the grid; NULL is a gap.
 SELECT
     /*keys*/,
-    groupArrayInsertAt(nan, {slots:UInt32})(lines.main, lines.slot) AS mains,
-    groupArrayInsertAt(nan, {slots:UInt32})(lines.low, lines.slot)  AS lows,
-    groupArrayInsertAt(nan, {slots:UInt32})(lines.high, lines.slot) AS highs
+    main,
+    /*low*/,
+    /*high*/
 FROM
 (
 /*folded*/
-) AS lines
-GROUP BY
-    /*keys*/
+)
 LIMIT {lines_max:UInt32}
+SETTINGS optimize_aggregation_in_order = 1
 FORMAT JSONCompact

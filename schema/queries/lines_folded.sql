@@ -1,14 +1,12 @@
 -- Series put together into lines, slot by slot. The comments in the text are replaced from closed sets.
 SELECT
     /*keyed*/,
-    buckets.slot      AS slot,
     /*across*/ AS main,
-    min(buckets.low)  AS low,
-    max(buckets.high) AS high
+    minOrNullForEach(series_buckets.low)  AS low,
+    maxOrNullForEach(series_buckets.high) AS high
 FROM
 (
 /*buckets*/
-) AS buckets
+) AS series_buckets
 GROUP BY
-    /*keys*/,
-    slot
+    /*keys*/

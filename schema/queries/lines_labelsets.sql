@@ -1,9 +1,9 @@
 labelset IN
 (
-    SELECT
-        labelset
-    FROM series
-    WHERE account = {account:UUID}
-      AND metric = {metric:String}
-      AND /*conditions*/
+SELECT
+    labelset
+FROM series
+WHERE account = {account:UUID}
+  AND metric = {metric:String}
+  AND /*conditions*/
 )

@@ -6,44 +6,43 @@
 SELECT
     node,
     labelset,
-    slot,
-    if(sum(steps.elapsed_s) > 0, sum(steps.gain) / sum(steps.elapsed_s), nan) AS main,
-    main                                                                      AS low,
-    main                                                                      AS high
+    arrayMap((gained, lasted_s) -> if(lasted_s > 0, gained / lasted_s, NULL),
+        sumOrNullResample(0, {slots:UInt32}, 1)(steps.gain, /*slot*/),
+        sumOrNullResample(0, {slots:UInt32}, 1)(steps.elapsed_s, /*slot*/)) AS main,
+    main AS low,
+    main AS high
 FROM
 (
-    SELECT
-        node,
-        labelset,
-        pair.1                                                          AS here,
-        pair.2                                                          AS before,
-        toUnixTimestamp64Milli(here.1) / 1000                           AS at_s,
-        at_s - toUnixTimestamp64Milli(before.1) / 1000                  AS elapsed_s,
-        multiIf(
-            here.3 > here.2,    greatest(here.3 - before.2, 0) + here.2,
-            here.2 >= before.2, here.2 - before.2,
-            here.2)                                                     AS gain,
-        /*slot*/ AS slot
-    FROM
-    (
-        SELECT
-            node,
-            labelset,
-            arraySort(groupArray(/*point*/))                                 AS points,
-            arrayJoin(arrayZip(arrayPopFront(points), arrayPopBack(points))) AS pair
-        FROM /*table*/ AS r
-        WHERE account = {account:UUID}
-          AND metric = {metric:String}
-          AND /*matching*/
-          AND r.ts >= toDateTime({before_s:UInt32}, 'UTC')
-          AND r.ts <  toDateTime({to_s:UInt32}, 'UTC')
-        GROUP BY
-            node,
-            labelset
-    )
-    WHERE at_s >= {from_s:UInt32}
+SELECT
+    node,
+    labelset,
+    pair.1                                                          AS here,
+    pair.2                                                          AS before,
+    toUnixTimestamp64Milli(here.1) / 1000                           AS at_s,
+    at_s - toUnixTimestamp64Milli(before.1) / 1000                  AS elapsed_s,
+    multiIf(
+        here.3 > here.2,    greatest(here.3 - before.2, 0) + here.2,
+        here.2 >= before.2, here.2 - before.2,
+        here.2)                                                     AS gain
+FROM
+(
+SELECT
+    node,
+    labelset,
+    arraySort(groupArray(/*point*/)) AS points,
+    arrayJoin(arrayZip(arrayPopFront(points), arrayPopBack(points))) AS pair
+FROM /*table*/ AS r
+WHERE account = {account:UUID}
+  AND metric = {metric:String}
+  AND /*matching*/
+  AND r.ts >= toDateTime({before_s:UInt32}, 'UTC')
+  AND r.ts <  toDateTime({to_s:UInt32}, 'UTC')
+GROUP BY
+    node,
+    labelset
+)
+WHERE at_s >= {from_s:UInt32}
 ) AS steps
 GROUP BY
     node,
-    labelset,
-    slot
+    labelset

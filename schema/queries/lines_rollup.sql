@@ -1,11 +1,10 @@
--- Buckets of each series from a rollup. The comments in the text are replaced from closed sets.
+-- Buckets of each series from a rollup, a value for each slot of the grid: see lines_raw.sql.
 SELECT
     node,
     labelset,
-    /*slot*/   AS slot,
-    /*main*/   AS main,
-    min(r.min) AS low,
-    max(r.max) AS high
+    /*main*/ AS main,
+    minOrNullResample(0, {slots:UInt32}, 1)(r.min, /*slot*/) AS low,
+    maxOrNullResample(0, {slots:UInt32}, 1)(r.max, /*slot*/) AS high
 FROM /*table*/ AS r
 WHERE account = {account:UUID}
   AND metric = {metric:String}
@@ -14,5 +13,4 @@ WHERE account = {account:UUID}
   AND r.ts <  toDateTime({to_s:UInt32}, 'UTC')
 GROUP BY
     node,
-    labelset,
-    slot
+    labelset

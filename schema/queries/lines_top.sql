@@ -6,7 +6,6 @@ FROM
 /*folded*/
 )
 ORDER BY
-    main DESC,
+    main[1] DESC,
     /*keys*/
 LIMIT {top:UInt32}
-/*settings*/
