@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import structlog
 from fastapi import FastAPI
 
-from api import door, health, limits, live, node_events, ping, problems, reads, revocations, series, snapshots
+from api import door, health, limits, live, node_events, ping, problems, query, reads, revocations, series, snapshots
 from api.auth import KeyCache
 from api.snapshots import Ingest, Stored
 from dashboards import accounts as account_pages
@@ -67,6 +67,7 @@ def create_app(settings: Settings) -> FastAPI:
         ping,
         live,
         series,
+        query,
         node_events,
         health,
         node_list,

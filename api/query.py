@@ -1,6 +1,7 @@
 """POST /api/v1/query: a graph's lines, as JSON or CSV; POST /api/v1/query/sql: the same question as SQL."""
 
 import time
+from functools import partial
 
 import msgspec
 from fastapi import APIRouter
@@ -39,7 +40,8 @@ async def post_query(request: Request) -> Response:
     principal = await _reader(request)
     asked = await _asked(request)
     state = request.app.state
-    found = await answers.answer(state.stores.clickhouse, principal.account_id, asked, state.settings)
+    run = partial(state.reads.run, request)
+    found = await answers.answer(state.stores.clickhouse, principal.account_id, asked, state.settings, run)
     if "text/csv" in request.headers.get("accept", ""):
         return Response(spreadsheet.table(found), media_type="text/csv", headers=_UNKEPT)
     return Response(answers.as_json(found), media_type="application/json", headers=_UNKEPT)
