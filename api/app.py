@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import structlog
 from fastapi import FastAPI
 
-from api import door, health, limits, live, node_events, ping, problems, query, reads, revocations, series, snapshots
+from api import catalog, door, health, limits, live, node_events, ping, problems, query, reads, revocations, series, snapshots
 from api.auth import KeyCache
 from api.snapshots import Ingest, Stored
 from dashboards import accounts as account_pages
@@ -68,6 +68,7 @@ def create_app(settings: Settings) -> FastAPI:
         live,
         series,
         query,
+        catalog,
         node_events,
         health,
         node_list,

@@ -137,6 +137,45 @@ def test_sql_is_told_for_every_query(client: httpx.Client, tenant: Tenant, site:
 
 
 @pytest.mark.parametrize(
+    ("words", "names"),
+    [
+        ("", ["disk.used_bytes", "jobs.done", "jobs.running"]),
+        ("jobs", ["jobs.done", "jobs.running"]),
+        ("USED disk", ["disk.used_bytes"]),
+        ("running", ["jobs.running"]),
+        ("nothing", []),
+        ("%", []),
+        ("d", ["disk.used_bytes", "jobs.done"]),
+    ],
+)
+def test_metrics_are_found_by_their_words(client: httpx.Client, words: str, names: list[str]) -> None:
+    found = client.get("/api/v1/metrics/search", params={"q": words}).json()
+    assert [one["name"] for one in found["metrics"]] == names
+    if "disk.used_bytes" in names:
+        disk = found["metrics"][names.index("disk.used_bytes")]
+        assert (disk["series"], disk["nodes"], disk["unit"]) == (6, 3, "bytes")
+
+
+def test_lists_say_when_there_is_more(client: httpx.Client) -> None:
+    found = client.get("/api/v1/metrics/search", params={"limit": 2}).json()
+    assert (len(found["metrics"]), found["more"]) == (2, True)
+
+
+def test_labels_and_their_values_are_listed(client: httpx.Client, theirs: Tenant) -> None:
+    assert client.get("/api/v1/labels", params={"metric": "disk.used_bytes"}).json() == {
+        "labels": [{"name": "device", "values": 2}],
+        "more": False,
+    }
+    values = "/api/v1/labels/{}/values"
+    found = client.get(values.format("device"), params={"metric": "disk.used_bytes"}).json()["values"]
+    assert found == [{"value": "=b", "series": 3}, {"value": "a", "series": 3}]
+    nodes = client.get(values.format("node"), params={"q": "PI"}).json()["values"]
+    assert [one["value"] for one in nodes] == ["api-1", "api-2"]
+    assert client.get(values.format("canary")).json()["values"] == []
+    assert client.get(values.format("x' OR 1=1")).json()["values"] == []
+
+
+@pytest.mark.parametrize(
     ("body", "status", "said"),
     [
         ({}, 422, "graph"),
