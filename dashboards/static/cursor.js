@@ -82,7 +82,7 @@ function instantAt(panel, clientX) {
 }
 
 function pixelOf(panel, atS) {
-  const width = panel.plot.clientWidth - MARGIN.l - MARGIN.r;
+  const width = panel.width - MARGIN.l - MARGIN.r;
   return MARGIN.l + ((atS - panel.fromS) / (panel.toS - panel.fromS)) * width;
 }
 
@@ -96,7 +96,7 @@ function mark(panel, atS, words) {
   const x = pixelOf(panel, atS);
   cursor.hidden = false;
   cursor.style.transform = `translateX(${x}px)`;
-  cursor.classList.toggle("right-half", x > panel.plot.clientWidth / 2);
+  cursor.classList.toggle("right-half", x > panel.width / 2);
   cursor.dataset.time = words;
   panel.showValues(atS);
 }

@@ -15,6 +15,7 @@ import { wireToolbar } from "./toolbar.js";
 const WHOLE_EVERY = 12; // refreshes: one of them asks for everything again, and finds what arrived late
 const EDGE_BUCKETS = 3;
 const EDGE_S = 30;
+const STRETCH_AFTER_MS = 400; // to draw all graphs twice takes longer than most answers do
 const NEW_METRICS_MS = 60000;
 const FIRST_METRICS_MS = 3000;
 
@@ -24,14 +25,21 @@ const loader = new Loader(name);
 const past = new Past(name, root);
 const retell = tellPast();
 const panels = new Map();
-const page = { range: parse(location.search), fromS: 0, toS: 0, colours: null, refreshes: 0, timer: 0, redraw: 0 };
+const page = { range: parse(location.search), fromS: 0, toS: 0, colours: null, refreshes: 0, timer: 0, redraw: 0, stretch: 0 };
 const seen = () => [...panels.values()].filter((panel) => panel.isSeen);
 
 const watcher = new IntersectionObserver((entries) => entries.forEach(sight), { rootMargin: "240px 0px" });
-const sizes = new ResizeObserver(() => redrawSoon());
+const screen = new IntersectionObserver((entries) => entries.forEach(({ target, isIntersecting }) => (panelOf(target).isInView = isIntersecting)));
+const sizes = new ResizeObserver((entries) => {
+  for (const { target, contentRect } of entries) {
+    panelOf(target.closest(".panel")).size = contentRect.width ? { width: Math.round(contentRect.width), height: Math.round(contentRect.height) } : null;
+  }
+  redrawSoon();
+});
+const panelOf = (element) => panels.get(element.dataset.metric);
 
 function sight({ target, isIntersecting }) {
-  const panel = panels.get(target.dataset.metric);
+  const panel = panelOf(target);
   if (!panel) return;
   panel.isSeen = isIntersecting;
   live.follow();
@@ -50,10 +58,12 @@ async function refresh(panel, isWhole = false) {
     if (tail) panel.extend(await loader.ask(panel.metric, tail), tail.fromS, page.fromS - EDGE_S);
     else panel.replace(await loader.ask(panel.metric, wholeOf(window)), window);
     if (window !== page.window) return;
+    clearTimeout(page.stretch); // the others are as good as here
     panel.until = tail?.toS ?? page.toS;
     panel.fail(null);
     panel.setBusy(false);
-    redraw(panel);
+    if (panel.isInView) redraw(panel);
+    else whenIdle(() => redraw(panel));
   } catch (error) {
     if (error.name === "AbortError" || window !== page.window) return;
     panel.setBusy(false);
@@ -84,12 +94,15 @@ function redraw(panel) {
   panel.draw(globalThis.Plotly, { fromS: page.fromS, toS: page.toS, zone: currentZone(), colours: page.colours });
 }
 
+/** Graphs that are nearly on the screen give way to those that are. */
+const whenIdle = globalThis.requestIdleCallback ?? setTimeout;
+
 function redrawSoon() {
   cancelAnimationFrame(page.redraw);
   page.redraw = requestAnimationFrame(() => seen().forEach(redraw));
 }
 
-/** Show another stretch of time: what is here is stretched to it at once, what is finer follows. */
+/** Show another stretch of time; what is here is stretched to it where the answer is not there within a moment. */
 function show(range) {
   if (range.last !== LIVE_RANGE.last) live.end();
   loader.abort();
@@ -99,7 +112,8 @@ function show(range) {
   page.window = { points: points() };
   past.show(page.fromS, page.toS);
   fold();
-  for (const panel of seen()) redraw(panel);
+  clearTimeout(page.stretch);
+  page.stretch = setTimeout(() => seen().forEach((panel) => panel.loaded === page.window || redraw(panel)), STRETCH_AFTER_MS);
   for (const panel of seen()) refresh(panel);
   tools.show(range, page.fromS, page.toS);
   clearTimeout(page.timer);
@@ -179,6 +193,7 @@ function adopt(element) {
   const panel = new Panel(element);
   panels.set(panel.metric, panel);
   watcher.observe(element);
+  screen.observe(element);
   sizes.observe(panel.plot);
 }
 

@@ -6,6 +6,7 @@ import { cadenceS, traces } from "./traces.js";
 
 export const MARGIN = { l: 52, r: 18, t: 8, b: 24 };
 const CORNER_PX = 20; // a time so near the left edge would stand on the lowest value
+const CHARACTER_PX = 6.2; // Plotly would measure each text instead, which lays the page out for each
 const TIERS = { live: "live", raw: "raw samples", "1m": "1 min rollup", "1h": "1 h rollup", "1d": "1 d rollup" };
 const CONFIG = { staticPlot: true, displayModeBar: false, displaylogo: false, responsive: false };
 
@@ -19,7 +20,9 @@ export class Panel {
     this.plot = element.querySelector(".plot");
     this.legend = element.querySelector(".legend");
     this.lines = new Map();
-    this.isSeen = false;
+    this.isSeen = false; // on the screen, or nearly so
+    this.isInView = false;
+    this.size = null; // {width, height} of the plot; to ask for it while others are drawn lays the page out each time
     this.newestS = Number(element.dataset.newest);
     this.loaded = null; // the window whose data is here
     for (const item of this.legend.querySelectorAll("[data-line]")) this.#adopt(item, JSON.parse(item.dataset.line));
@@ -71,10 +74,13 @@ export class Panel {
   draw(plotly, { fromS, toS, zone, colours }) {
     Object.assign(this, { fromS, toS });
     const lines = [...this.lines.values()];
-    const { clientWidth: width, clientHeight: height } = this.plot;
+    const { width } = this;
+    const height = this.size?.height ?? this.plot.clientHeight;
     const inner = width - MARGIN.l - MARGIN.r;
     const x = timeTicks(fromS, toS, inner, zone);
-    x.texts = x.texts.map((text, i) => (((x.values[i] - fromS) / (toS - fromS)) * inner < CORNER_PX ? "" : text));
+    const pixelOf = (atS) => ((atS - fromS) / (toS - fromS)) * inner;
+    const fits = (text, at) => at >= CORNER_PX && at + (text.length * CHARACTER_PX) / 2 <= inner + MARGIN.r;
+    x.texts = x.texts.map((text, i) => (fits(text, pixelOf(x.values[i])) ? text : ""));
     for (const line of lines) Object.assign(line, within(line, fromS, toS));
     const y = valueTicks(...extent(lines), this.unit);
     plotly.react(this.canvas, traces(lines, colours), layout(x, y, { fromS, toS, width, height }), CONFIG);
@@ -82,6 +88,10 @@ export class Panel {
     this.element.classList.toggle("empty", lines.every((line) => line.last < line.first));
     this.showValues(null, zone);
     this.#tellSource(zone);
+  }
+
+  get width() {
+    return this.size?.width ?? this.plot.clientWidth;
   }
 
   get canvas() {
@@ -222,7 +232,7 @@ function whole(line) {
 }
 
 function layout(x, y, { fromS, toS, width, height }) {
-  const axis = { tickmode: "array", fixedrange: true, zeroline: false, showline: false, ticks: "", automargin: false };
+  const axis = { tickmode: "array", fixedrange: true, zeroline: false, showline: false, ticks: "", automargin: false, ticklabeloverflow: "allow" };
   return {
     width,
     height,
