@@ -28,6 +28,8 @@ FLAPS: Final = 6
 FLAP_WINDOW: Final = timedelta(minutes=30)
 FLAP_PAUSE: Final = timedelta(minutes=10)
 """A status that was told of more than FLAPS times within FLAP_WINDOW is told of every FLAP_PAUSE at most."""
+CRITICAL: Final = "critical"
+"""The severity that quiet hours let through."""
 SILENCED: Final = "silenced"
 QUIET: Final = "quiet hours"
 
@@ -51,14 +53,6 @@ class State(StrEnum):
     DEAD = "dead"
     SUPERSEDED = "superseded"
     WITHHELD = "withheld"
-
-
-class Severity(StrEnum):
-    """How much it matters; quiet hours may let the highest through."""
-
-    INFO = "info"
-    WARNING = "warning"
-    CRITICAL = "critical"
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +226,7 @@ def hold_of(notice: Notice, desk: Desk, channel: Channel, now: datetime) -> tupl
     if found:
         silence, end = found
         held.append((end, f"{SILENCED}{f': {silence.note}' if silence.note else ''}"))
-    quiet = channel.quiet.until(now) if channel.quiet and notice.severity != Severity.CRITICAL else None
+    quiet = channel.quiet.until(now) if channel.quiet and notice.severity != CRITICAL else None
     if quiet:
         held.append((quiet, f"{QUIET} of {channel.name}"))
     return max(held, default=None)

@@ -6,6 +6,8 @@ from typing import Literal
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from domain.egress import parse_allowed
+
 
 class Settings(BaseSettings):
     """Every knob of the platform. Read once, where a process starts; passed on, never imported."""
@@ -88,9 +90,29 @@ class Settings(BaseSettings):
     )
     oidc_name: str = Field("single sign-on", description="What the provider's button calls it: Continue with …")
 
+    # notices
+    egress_allow: str = Field(
+        "",
+        description="Where webhooks may go besides the public Internet: networks, addresses, names, *.names",
+    )
+    smtp_url: SecretStr = Field(
+        SecretStr(""),
+        description="Server for e-mails: smtp://user:password@host:587 with STARTTLS, smtps://…:465 with TLS from the "
+        "start, ?tls=none for neither; empty: no e-mails are sent",
+    )
+    smtp_from: str = Field("Metrist <metrist@localhost>", description="Sender of e-mails")
+    mails_per_hour: int = Field(120, gt=0, description="Most e-mails an hour for one account; the others wait")
+
     # logs
     log_format: Literal["json", "console"] = Field("console", description="json for machines, console for people")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged")
+
+    @field_validator("egress_allow")
+    @classmethod
+    def _readable(cls, value: str) -> str:
+        """Raises ValueError for what is no list of networks and names."""
+        parse_allowed(value)
+        return value
 
     @field_validator("github_client_secret", "oidc_client_id", "oidc_client_secret")
     @classmethod
