@@ -13,13 +13,17 @@ import hashlib
 import json
 import operator
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final, Literal
 from urllib.parse import urlsplit
+from uuid import UUID
 
 import msgspec
 
 from domain.conditions import NoData, Policy, Reading, Severity
 from domain.errors import InvalidBody
+from domain.ids import AccountId
 from domain.matchers import Matcher
 from domain.nodes import NodeState
 from domain.query import Graph, Query, check, parse_matcher
@@ -138,6 +142,23 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def every_s(self) -> int:
         """How often it is judged."""
         return self.rule.every_s
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One condition as last saved."""
+
+    id: UUID
+    account_id: AccountId
+    name: str
+    spec: Spec
+    is_enabled: bool
+    created_at: datetime
+    version: int
+
+    @property
+    def stream(self) -> str:
+        return f"condition/{self.id}"
 
 
 def spec_of(value: object) -> Spec:
