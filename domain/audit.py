@@ -10,17 +10,19 @@ from typing import Any
 
 from domain.accounts import Role
 from domain.events import SYSTEM, Event, Json, key_of, kind_of
+from domain.monitor_sentences import MONITOR_SENTENCES
 from domain.notice_sentences import NOTICE_SENTENCES
 
 PLATFORM = "Metrist"
 """What the platform is called where it acts by itself."""
 HIDDEN = frozenset({"secret_sha256", "secret_hash", "document"})
-"""What no page and no file of the log shows of a payload: secrets, and dashboards, which have files of their own."""
+"""What no page and no file of the log shows of a payload: secrets, and what has pages of its own."""
 KINDS: Mapping[str, tuple[str, ...]] = {
     "people": ("membership", "invitation"),
     "keys": ("key",),
     "nodes": ("node", "recording"),
     "dashboards": ("dashboard", "share"),
+    "monitors": ("monitor",),
     "conditions": ("condition", "status"),
     "notices": ("channel", "route", "silence"),
     "account": ("account",),
@@ -206,6 +208,7 @@ def _share_ended(told: _Told) -> str:
 
 
 SENTENCES: Mapping[str, Callable[[_Told], str]] = {
+    **MONITOR_SENTENCES,
     **NOTICE_SENTENCES,
     "account_created": lambda told: f"{told.by} made the account {told['name']}",
     "account_renamed": lambda told: f"{told.by} renamed the account to {told['name']}",

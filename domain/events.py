@@ -4,7 +4,7 @@ A stream is the history of one thing and folds to one row of one state table:
 `user/<uuid>`, `identity/<provider>/<SHA-256 of the provider's id>`, `account/<uuid>`, `membership/<account>/<user>`,
 `invitation/<public id>`, `key/<public id>`, `node/<uuid>`, `recording/<uuid>`,
 `dashboard/<uuid>`, `share/<public id>`.
-those of conditions and notices: domain/notice_folds.py.
+`monitor/<uuid>`: domain/monitor_folds.py; those of conditions and notices: domain/notice_folds.py.
 Row values are what the table's columns hold in Python (UUID, aware UTC datetime, dict); payloads are plain JSON.
 Shipped folds are frozen like migrations: the log of years ago goes through them again in `metrist rebuild`.
 """
@@ -16,6 +16,7 @@ from typing import Any
 from uuid import UUID
 
 from domain.ids import AccountId
+from domain.monitor_folds import MONITOR_FOLDS
 from domain.nodes import NodeState
 from domain.notice_folds import NOTICE_FOLDS
 
@@ -274,6 +275,7 @@ def _known(row: Row | None, event: Event) -> Row:
 
 
 FOLDS: dict[str, Fold] = {
+    **MONITOR_FOLDS,
     **NOTICE_FOLDS,
     "user_created": _user_created,
     "user_changed": _user_changed,

@@ -240,6 +240,32 @@ shares = Table(
     _version(),
 )
 
+monitors = Table(
+    "monitors",
+    metadata,
+    _id(),
+    _account(),
+    Column("name", _text(64), nullable=False),
+    Column("target", JsonValue, nullable=False),
+    Column("head", Integer(), nullable=False),  # the newest version, and what it is
+    Column("document", JsonValue, nullable=False),
+    Column("good", Integer(), nullable=False),  # the last one that came to all its nodes; 0 for none
+    Column("good_document", JsonValue, nullable=False),
+    Column("pushed", Integer(), nullable=False),  # the one on its way, or that came last; 0 for none
+    Column("pushed_document", JsonValue, nullable=False),
+    Column("stage", String(16), nullable=False, index=True),
+    _time("stage_since"),
+    Column("canaries", JsonValue, nullable=False),
+    Column("reason", String(500), nullable=False),  # why it was halted
+    Column("is_paused", Boolean(), nullable=False),
+    Column("created_by", String(128), nullable=False),
+    _time("created_at"),
+    Column("saved_by", String(128), nullable=False),
+    _time("saved_at"),
+    _version(),
+    UniqueConstraint("account_id", "name"),
+)
+
 conditions = Table(
     "conditions",
     metadata,
@@ -446,6 +472,7 @@ STATES: dict[str, Table] = {
     "recording": recordings,
     "dashboard": dashboards,
     "share": shares,
+    "monitor": monitors,
     "condition": conditions,
     "status": statuses,
     "channel": channels,

@@ -18,6 +18,7 @@ from domain.errors import NotFound
 from domain.events import Event
 from domain.ids import AccountId
 from domain.live import Wish
+from domain.monitors import Spec, Target
 from domain.settings import Settings
 from schema import (
     accounts,
@@ -28,6 +29,7 @@ from schema import (
     keys,
     memberships,
     migrate,
+    monitors,
     nodes,
     recordings,
     samples,
@@ -61,6 +63,8 @@ def furnished(control: Engine, name: str) -> AccountId:
     nodes.register(control, account_id, f"{name}-node", None, NOW, labels={"of": name})
     recordings.start(control, account_id, Wish(f"{name}-node", ("cpu.user",), 1_000), MINUTE, "", NOW, actor=ME)
     invite(control, account_id, owner.id)
+    spec = Spec(script=f"log('{name}-node')")
+    monitors.create(control, account_id, "disk", spec, Target(match="*"), NOW, actor=ME)
     session = sessions.redeem(control, sessions.create_link(control, owner.id, NOW, 60), NOW)
     assert session
     with control.begin() as conn:

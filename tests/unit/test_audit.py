@@ -20,6 +20,7 @@ HOME, BOBS, KEY, INVITATION, WEB, RECORDING = (
     f"node/{NODE}",
     "recording/1",
 )
+MONITOR, NAMED = f"monitor/{UUID(int=6)}", {"name": "disk"}
 BOARD, SHARE = f"dashboard/{UUID(int=5)}", "share/00ff00ff00ff00ff"
 DOCUMENT = {"document": {"title": "Web servers", "panels": []}}
 NAMES = Names(
@@ -126,6 +127,49 @@ SAID: list[tuple[str, str, str, dict[str, Any], str]] = [
         {"title": "Web", "cause": "too old"},
         "A link to the dashboard Web ended: too old",
     ),
+    ("monitor_created", MONITOR, BY_ADA, NAMED | {"note": ""}, "Ada wrote the monitor disk"),
+    ("monitor_created", MONITOR, BY_ADA, NAMED | {"note": "first"}, "Ada wrote the monitor disk, “first”"),
+    (
+        "monitor_saved",
+        MONITOR,
+        BY_BOB,
+        NAMED | {"number": 2, "note": "quicker"},
+        "Bob wrote version 2 of the monitor disk, “quicker”",
+    ),
+    ("monitor_retargeted", MONITOR, BY_ADA, NAMED, "Ada chose other nodes for the monitor disk"),
+    ("monitor_pushed", MONITOR, BY_ADA, NAMED | {"number": 2}, "Ada pushed version 2 of the monitor disk"),
+    (
+        "monitor_staged",
+        MONITOR,
+        SYSTEM,
+        NAMED | {"number": 2, "stage": "canary", "canaries": ["web-1"]},
+        "Version 2 of the monitor disk goes to its first node, web-1",
+    ),
+    (
+        "monitor_staged",
+        MONITOR,
+        SYSTEM,
+        NAMED | {"number": 2, "stage": "share", "canaries": ["web-1"]},
+        "Version 2 of the monitor disk goes to a share of its nodes",
+    ),
+    ("monitor_rolled_out", MONITOR, SYSTEM, NAMED | {"number": 2}, "All nodes run version 2 of the monitor disk"),
+    (
+        "monitor_halted",
+        MONITOR,
+        SYSTEM,
+        NAMED | {"number": 2, "back_to": 1, "reason": "web-1: line 3: nil"},
+        "Version 2 of the monitor disk was halted, and back to version 1: web-1: line 3: nil",
+    ),
+    (
+        "monitor_halted",
+        MONITOR,
+        SYSTEM,
+        NAMED | {"number": 1, "back_to": 0, "reason": "web-1 fails"},
+        "Version 1 of the monitor disk was halted, and taken back from its nodes: web-1 fails",
+    ),
+    ("monitor_paused", MONITOR, BY_ADA, NAMED, "Ada paused the monitor disk"),
+    ("monitor_resumed", MONITOR, BY_ADA, NAMED, "Ada resumed the monitor disk"),
+    ("monitor_removed", MONITOR, BY_ADA, NAMED, "Ada removed the monitor disk"),
     *NOTICES_SAID,
 ]
 

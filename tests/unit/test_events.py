@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.events import FOLDS, Event, Json, Row, _ended, fold, fold_all
+from domain.monitor_folds import _removed
 from domain.nodes import INSTANCE_REST, NodeState, is_new_instance, may_move
 from domain.notice_folds import _gone
 from tests.unit.notices import NOTICE_HISTORIES
@@ -44,6 +45,8 @@ SHARED = {
     "title": "Web servers",
     "expires_at": None,
 }
+SCRIPT = {"script": "gauge('a', 1)", "interval_s": 60}
+WRITTEN = {"account_id": str(ACCOUNT), "name": "disk", "document": SCRIPT, "target": {"match": "env=prod"}, "note": ""}
 
 HISTORIES: dict[str, tuple[tuple[str, Json], list[tuple[str, Json]]]] = {
     f"user/{USER}": (
@@ -101,10 +104,24 @@ HISTORIES: dict[str, tuple[tuple[str, Json], list[tuple[str, Json]]]] = {
         ("share_created", SHARED),
         [("share_revoked", {"title": "Web servers"})],
     ),
+    f"monitor/{UUID(int=6)}": (
+        ("monitor_created", WRITTEN),
+        [
+            ("monitor_saved", {"name": "disk", "number": 2, "document": SCRIPT | {"interval_s": 10}, "note": "quick"}),
+            ("monitor_retargeted", {"name": "disk", "target": {"nodes": ["web-1"]}}),
+            ("monitor_pushed", {"name": "disk", "number": 1, "document": SCRIPT}),
+            ("monitor_staged", {"name": "disk", "number": 1, "stage": "canary", "canaries": ["web-1"]}),
+            ("monitor_rolled_out", {"name": "disk", "number": 1}),
+            ("monitor_halted", {"name": "disk", "number": 1, "back_to": 0, "reason": "web-1 fails"}),
+            ("monitor_paused", {"name": "disk"}),
+            ("monitor_resumed", {"name": "disk"}),
+            ("monitor_removed", {"name": "disk"}),
+        ],
+    ),
     **NOTICE_HISTORIES,
 }
 """Stream → its first event and those that may follow, by type and payload."""
-ENDS = {kind for kind, fold_one in FOLDS.items() if fold_one in (_ended, _gone)}
+ENDS = {kind for kind, fold_one in FOLDS.items() if fold_one in (_ended, _gone, _removed)}
 """After these only the first event may follow: who was let go may be let in again."""
 
 
@@ -189,6 +206,24 @@ def test_how_often_a_node_pings_stays_when_it_only_tells_its_labels() -> None:
     row = fold_all(None, [event(stream, n, *fact) for n, fact in enumerate(told, 1)])
     assert row is not None
     assert row["interval_s"] == 60
+
+
+def test_a_halted_monitor_keeps_what_was_good_and_why_the_newer_one_was_not() -> None:
+    stream, two = f"monitor/{UUID(int=6)}", SCRIPT | {"interval_s": 10}
+    told: list[tuple[str, Json]] = [
+        ("monitor_created", WRITTEN),
+        ("monitor_pushed", {"name": "disk", "number": 1, "document": SCRIPT}),
+        ("monitor_rolled_out", {"name": "disk", "number": 1}),
+        ("monitor_saved", {"name": "disk", "number": 2, "document": two, "note": ""}),
+        ("monitor_pushed", {"name": "disk", "number": 2, "document": two}),
+        ("monitor_staged", {"name": "disk", "number": 2, "stage": "canary", "canaries": ["web-1"]}),
+        ("monitor_halted", {"name": "disk", "number": 2, "back_to": 1, "reason": "web-1 fails"}),
+    ]
+    row = fold_all(None, [event(stream, n, *fact) for n, fact in enumerate(told, 1)])
+    assert row is not None
+    assert (row["good"], row["good_document"], row["pushed"], row["pushed_document"]) == (1, SCRIPT, 2, two)
+    assert (row["stage"], row["canaries"], row["reason"], row["head"]) == ("halted", [], "web-1 fails", 2)
+    assert row["stage_since"] == NOON + timedelta(minutes=7)
 
 
 def test_a_revoked_membership_is_no_row() -> None:
