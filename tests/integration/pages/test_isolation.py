@@ -128,6 +128,7 @@ class Intruder:
     site: Site
     victim: Victim
     clients: dict[str, httpx.Client] = field(default_factory=dict)
+    twin: Tenant | None = None
 
     PEOPLE = ("owner", "viewer", "twin", "former")
     WHO = (*PEOPLE, "ingest", "read", "nobody")
@@ -140,6 +141,8 @@ class Intruder:
             client = None
         if client is None:
             client = self.clients[who] = self._make(who)
+        if who == "twin" and self.twin:  # some route may have removed its node
+            nodes.register(self.site.control, self.twin.account_id, self.victim.node, None, datetime.now(UTC))
         return client
 
     def anew(self) -> "Intruder":
@@ -163,7 +166,7 @@ class Intruder:
         if who == "viewer":
             session = new_member(self.site, tenant, Role.VIEWER)
         elif who == "twin":
-            nodes.register(self.site.control, tenant.account_id, self.victim.node, None, datetime.now(UTC))
+            self.twin = tenant
         elif who == "former":
             self._throw_out(tenant)
         return self.site.client(session, **HTML, **{"sec-fetch-site": "same-origin"})
