@@ -19,7 +19,7 @@ from domain.errors import MetristError
 from domain.settings import Settings
 from schema import keys
 from schema.lua import Lua
-from workers import copy_events, erase
+from workers import copy_events, erase, wall_clock
 from workers.queues import enqueue
 from workers.stores import Stores, open_stores
 from workers.sweep import reconcile, sweep_liveness
@@ -93,7 +93,7 @@ def main(settings: Settings) -> None:
     scheduler = _scheduler(clock)
     scheduler.start()
     log.info("scheduler_started")
-    stopping.wait()
+    wall_clock.mind(scheduler, stopping)
     scheduler.shutdown(wait=False)
     clock.close()
     stores.close()

@@ -4,18 +4,21 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import redis
+from apscheduler.schedulers.background import BackgroundScheduler
 from sqlalchemy import Engine
 
 from domain.settings import Settings
 from schema import keys
-from tests.valkey_server import Valkey, until
+from tests.valkey_server import COMES_WITHIN_S, Valkey, until
+from workers import wall_clock
 from workers.queues import open_queues
 from workers.scheduler import LEASE_MS, Clock
 from workers.stores import Stores, open_stores
@@ -175,3 +178,23 @@ def test_a_scheduler_outlives_its_redis(own_valkey: Valkey, start: Callable[[Val
     process.terminate()
     assert process.wait(WITHIN_S) == 0
     assert time.monotonic() - asked_s < STOPS_WITHIN_S
+
+
+def test_everything_is_due_at_once_when_the_machines_clock_was_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An hour back: by APScheduler's own reckoning nothing would be due for an hour."""
+    done, stopping = threading.Event(), threading.Event()
+    scheduler = BackgroundScheduler(timezone=UTC)
+    scheduler.add_job(done.set, "interval", seconds=2, next_run_time=datetime.now(UTC) + timedelta(hours=1))
+    scheduler.start()
+    monkeypatch.setattr(wall_clock, "LOOK_EVERY_S", 0.05)
+    minding = threading.Thread(target=wall_clock.mind, args=(scheduler, stopping))
+    minding.start()
+    try:
+        assert not done.wait(0.5)
+        before = time.time
+        monkeypatch.setattr("workers.wall_clock.time.time", lambda: before() - 3_600)
+        assert done.wait(COMES_WITHIN_S)
+    finally:
+        stopping.set()
+        minding.join()
+        scheduler.shutdown()
