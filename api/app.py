@@ -7,11 +7,34 @@ from collections.abc import AsyncIterator
 import structlog
 from fastapi import FastAPI
 
-from api import catalog, door, health, limits, live, node_events, ping, problems, query, reads, revocations, series, snapshots
+from api import (
+    (,
+    manage_monitors,
+    monitor_sets,
+    monitors,
+)
+    catalog,
+    door,
+    health,
+    limits,
+    live,
+    node_events,
+    ping,
+    problems,
+    query,
+    reads,
+    revocations,
+    series,
+    snapshots,
+)
+from api import dashboards as kept_dashboards
 from api.auth import KeyCache
+from api.monitor_sets import MonitorSets
+from api.sharing import Readers
 from api.snapshots import Ingest, Stored
 from dashboards import accounts as account_pages
 from dashboards import (
+    boards,
     compress,
     download,
     guide,
@@ -49,12 +72,15 @@ def create_app(settings: Settings) -> FastAPI:
         stores = open_stores(settings)
         app.state.stores = stores
         app.state.keys = KeyCache(stores.control)
+        app.state.monitor_sets = MonitorSets(stores.control)
+        app.state.shared_readers = Readers()
         app.state.live_hub, app.state.live_streams = LiveHub(stores.redis), 0
         async with (
             _ingest(settings, stores) as app.state.ingest,
             door.serving(app.state),
             revocations.heard(app.state),
             ping.serving(app.state),
+            monitor_sets.serving(app.state),
             reads.serving(app.state),
         ):
             yield
@@ -66,9 +92,12 @@ def create_app(settings: Settings) -> FastAPI:
         snapshots,
         ping,
         live,
+        monitors,
+        manage_monitors,
         series,
         query,
         catalog,
+        kept_dashboards,
         node_events,
         health,
         node_list,
@@ -77,6 +106,7 @@ def create_app(settings: Settings) -> FastAPI:
         node_page,
         live_pages,
         recordings,
+        boards,
         settings_pages,
         account_pages,
         invite,

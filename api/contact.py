@@ -33,14 +33,19 @@ NOTHING = Beat(is_new=False, clash_ms=0, commands=(), settled=())
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """What a ping's answer brings: commands, and what to stream while somebody looks."""
+    """What a ping's answer brings: commands, what to stream while somebody looks, the hash of monitors to run.
+
+    `monitors` is None for who runs none, and while it is not known.
+    """
 
     commands: Sequence[Command] = ()
     live: Ask | None = None
+    monitors: str | None = None
 
     def is_news_to(self, ping: Ping) -> bool:
-        """Whether a held ping should be answered: a stream it serves already is none."""
-        return bool(self.commands) or (self.live is not None and self.live.id != ping.live)
+        """Whether a held ping should be answered: a stream it serves, or monitors it runs already, are none."""
+        is_other = self.monitors is not None and self.monitors != ping.monitors
+        return bool(self.commands) or (self.live is not None and self.live.id != ping.live) or is_other
 
 
 NOTHING_WAITS = Waiting()

@@ -5,6 +5,7 @@ import random
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -17,6 +18,7 @@ from api import body, door
 from api.auth import authenticate
 from api.contact import NOTHING_WAITS as NOTHING
 from api.contact import Contacts, Waiting
+from api.monitor_sets import MonitorSets
 from api.wakes import Wakes
 from domain import pings
 from domain.commands import Command
@@ -48,14 +50,18 @@ class _Node(msgspec.Struct):
     state: str
 
 
+class _Monitors(msgspec.Struct):
+    hash: str
+
+
 class _Answer(msgspec.Struct):
-    """`live` is what to stream while somebody looks; `monitors` is an ask of a later kind. Null asks nothing."""
+    """`live` is what to stream while somebody looks; `monitors` are others than the node runs. Null asks nothing."""
 
     server_time: float
     ping_interval_s: float
     commands: list[_Order]
     node: _Node
-    monitors: None = None
+    monitors: _Monitors | None = None
     live: Ask | None = None
 
 
@@ -76,7 +82,8 @@ async def post_ping(request: Request) -> Response:
     hold_s = pings.hold_s(ping, settings.ping_interval_s, settings.ping_max_wait_s)
     if hold_s == 0:
         beat = await contacts.ping(principal.account_id, ping, now_ms)
-        return _answer(ping, Waiting(beat.commands, beat.live), settings.ping_interval_s)
+        monitors = await _monitors(request, principal.account_id, ping)
+        return _answer(ping, Waiting(beat.commands, beat.live, monitors), settings.ping_interval_s)
     waiting = await _hold(request, principal.account_id, ping, now_ms, hold_s)
     return _answer(ping, waiting, settings.ping_interval_s)
 
@@ -112,7 +119,7 @@ async def _hold(request: Request, account_id: AccountId, ping: Ping, now_ms: int
     wakes: Wakes = state.wakes
     with wakes.waiting(account_id, ping.node) as woken:
         beat = await contacts.ping(account_id, ping, now_ms)
-        waiting = Waiting(beat.commands, beat.live)
+        waiting = Waiting(beat.commands, beat.live, await _monitors(request, account_id, ping))
         if woken is None:
             return waiting
         try:
@@ -120,7 +127,7 @@ async def _hold(request: Request, account_id: AccountId, ping: Ping, now_ms: int
                 while not waiting.is_news_to(ping) and not wakes.is_closed:
                     await woken.wait()
                     woken.clear()
-                    found = await _look(request, contacts, account_id, ping.node)
+                    found = await _look(request, contacts, account_id, ping)
                     if found is None:  # else what woke us would wait for the next ping
                         asyncio.get_running_loop().call_later(_LOOK_AGAIN_S, woken.set)
                     waiting = found or NOTHING
@@ -129,7 +136,7 @@ async def _hold(request: Request, account_id: AccountId, ping: Ping, now_ms: int
         return waiting
 
 
-async def _look(request: Request, contacts: Contacts, account_id: AccountId, node: str) -> Waiting | None:
+async def _look(request: Request, contacts: Contacts, account_id: AccountId, ping: Ping) -> Waiting | None:
     """Lease for a held ping, unless its sender has gone: the command would wait out its lease for nobody.
 
     None while Redis is away.
@@ -137,7 +144,17 @@ async def _look(request: Request, contacts: Contacts, account_id: AccountId, nod
     if await request.is_disconnected():
         return NOTHING
     await authenticate(request)  # a key that was revoked meanwhile is handed nothing
-    return await contacts.waiting(account_id, node, _now_ms())
+    found = await contacts.waiting(account_id, ping.node, _now_ms())
+    return found and replace(found, monitors=await _monitors(request, account_id, ping))
+
+
+async def _monitors(request: Request, account_id: AccountId, ping: Ping) -> str | None:
+    """The hash of what the node is to run; None for who runs no monitors, and while it is not known."""
+    if ping.monitors is None or ping.goodbye is not None:
+        return None
+    sets: MonitorSets = request.app.state.monitor_sets
+    found = await sets.find(account_id, ping.node, ping.labels)
+    return found.hash if found else None
 
 
 async def _close_on(stopping: asyncio.Event, wakes: Wakes) -> None:
@@ -152,6 +169,7 @@ def _answer(ping: Ping, waiting: Waiting, interval_s: float) -> Response:
         ping_interval_s=round(interval_s * random.uniform(1 - JITTER, 1), 3),  # noqa: S311
         commands=[_order(command) for command in waiting.commands],
         node=_Node(ping.node, NodeState.ONLINE),
+        monitors=None if waiting.monitors in (None, ping.monitors) else _Monitors(waiting.monitors),
         live=waiting.live,
     )
     return Response(_encode(answer), media_type=body.JSON)

@@ -1,6 +1,7 @@
 """Wakes held pings: one pub/sub connection per process, however many pings wait."""
 
 import asyncio
+import random
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,8 @@ WAITING_MAX = 20_000
 """A held ping costs about 20 kB; one more is answered at once."""
 _RETRY_S = 1.0
 _LISTEN_S = 30.0
+_WOKEN_PER_S = 500
+"""Each of them asks for its monitors next, which are signed for it."""
 
 
 class Wakes:
@@ -47,6 +50,14 @@ class Wakes:
             self._waiting[name].discard(event)
             if not self._waiting[name]:
                 del self._waiting[name]
+
+    def wake_account(self, account_id: AccountId) -> None:
+        """Have the held pings of an account look, many of them not all at once."""
+        mine = f"{account_id} ".encode()
+        found = [event for name, events in self._waiting.items() if name.startswith(mine) for event in events]
+        loop = asyncio.get_running_loop()
+        for event in found:
+            loop.call_later(random.uniform(0, len(found) / _WOKEN_PER_S), event.set)  # noqa: S311
 
     def close(self) -> None:
         """Answer all held pings now, and hold no more."""

@@ -1,7 +1,7 @@
 """GET /download/metrist_agent-….whl: the agent alone, as a wheel made from the files that this server runs itself.
 
 So a bare machine installs the agent that fits its server, from its server, with pip and without a package index of
-ours. The wheel holds the package `agent` and asks for the three libraries that it imports; nothing of it is secret,
+ours. The wheel holds the package `agent` and asks for the four libraries that it imports; nothing of it is secret,
 and pip has no session, so anybody may fetch it.
 """
 
@@ -21,8 +21,8 @@ from fastapi.responses import Response
 
 from domain.errors import NotFound
 
-NEEDS = frozenset({"msgspec", "psutil", "zstandard"})
-"""What the agent imports of others; their versions are those that the platform itself asks for."""
+NEEDS = frozenset({"lupa", "msgspec", "psutil", "zstandard"})
+"""What the agent needs of others, as packages are called; their versions are those that the platform itself asks for."""
 _PACKAGE = "agent"
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the same files make the same wheel
 
@@ -64,7 +64,7 @@ def _modules(folder: Traversable, before: str = "") -> Iterator[tuple[str, Trave
     for each in sorted(folder.iterdir(), key=lambda one: one.name):
         if each.is_dir():
             yield from _modules(each, f"{before}{each.name}/")
-        elif each.name.endswith(".py"):
+        elif each.name.endswith((".py", ".lua")):
             yield f"{before}{each.name}", each
 
 

@@ -20,6 +20,7 @@ class Scope(StrEnum):
 
     INGEST = "ingest"
     READ = "read"
+    MANAGE = "manage"
 
 
 def make(entropy: Entropy = secrets.token_bytes) -> tuple[KeyId, str]:

@@ -17,6 +17,7 @@ class Permission(StrEnum):
     SEE_AUDIT = "read the audit log"
     RECORD = "keep a live view"
     EDIT_DASHBOARDS = "make, change or share dashboards"
+    MANAGE_MONITORS = "write, try, push or remove monitors"
     MANAGE_KEYS = "make or revoke API keys"
     MANAGE_NODES = "remove nodes"
     INVITE = "invite people"
@@ -33,6 +34,7 @@ LEAST: dict[Permission, Role] = {
     Permission.SEE_AUDIT: Role.ADMIN,
     Permission.RECORD: Role.VIEWER,
     Permission.EDIT_DASHBOARDS: Role.ADMIN,
+    Permission.MANAGE_MONITORS: Role.ADMIN,
     Permission.MANAGE_KEYS: Role.ADMIN,
     Permission.MANAGE_NODES: Role.ADMIN,
     Permission.INVITE: Role.ADMIN,

@@ -50,7 +50,7 @@ class Ping(msgspec.Struct):
     wait             s it is willing to be held
     ping_interval_s  s it means to ping every; may be longer than the server asks
     agent            version, os …
-    monitors         hash of the set of monitors it runs
+    monitors         hash of the set of monitors it runs, "" for none; left out by an agent that runs no monitors
     ephemeral        it comes and goes: when it is silent it is given up without a word
     goodbye          it stops; this is its last ping for now
     live             id of the live ask it serves just now

@@ -87,7 +87,7 @@ def _add_keys(commands: "Commands[argparse.ArgumentParser]") -> None:
     create.add_argument("--account", metavar="NAME", help="name or id of the account (the only one there is)")
     create.add_argument("--name", default="key", help="what it is for (key)")
     create.add_argument(
-        "--scope", action="append", choices=("ingest", "read"), help="may be repeated (ingest and read)"
+        "--scope", action="append", choices=("ingest", "read", "manage"), help="may be repeated (ingest and read)"
     )
     listing = _add_control(commands, "list", "list the API keys of an account", module="key_list")
     listing.add_argument("--account", metavar="NAME", help="name or id of the account (the only one there is)")

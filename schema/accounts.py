@@ -203,5 +203,5 @@ def _ensure_first(conn: Connection, now: datetime) -> First | None:
         return None
     account = _create(conn, FIRST_ACCOUNT, FIRST_OWNER, now, SYSTEM)
     owner = users.find_or_create(conn, FIRST_OWNER, now)
-    key = api_keys.create_in(conn, account.id, "first key", frozenset(Scope), now)
+    key = api_keys.create_in(conn, account.id, "first key", frozenset({Scope.INGEST, Scope.READ}), now)
     return First(owner.id, account.id, key)

@@ -157,6 +157,8 @@ def _erase_node(client: redis.Redis, account_id: AccountId, node: str) -> None:
     client.hdel(keys.nodes(account_id), node)
     client.zrem(keys.deadlines(account_id), node)
     client.unlink(*(key(account_id, node) for key in _OF_A_NODE))
+    for key in client.scan_iter(match=keys.monitor_runs(account_id, "*"), count=AT_ONCE):
+        client.hdel(key, node)
 
 
 def _is(account_id: AccountId, node: str) -> ColumnElement[bool]:

@@ -19,8 +19,11 @@ script may take several of them. `<node>` is a node's name, which holds no brace
 | alive:<process>             | string | Unix ms: a process's sign of life                         | ALIVE_S
 | lease:<process>             | string | random token of the process that may work; others idle    | as its holder asks
 | rq:…                        | RQ's   | jobs of the queues in QUEUES                              | as RQ rules
+| runs:{<account>}:<monitor>  | hash   | node → MessagePack of `domain.monitor_runs.Record`        | a week
+| trial:{<account>}:<n>:<id>  | string | MessagePack of a trial run's report; n node, id of command | 15 min
 | key_revoked                 | pubsub | public id of an API key that works no more                |
 | wake                        | pubsub | "<account> <node>": look whether this node has a command  |
+| monitors_changed            | pubsub | id of an account: read anew what its nodes are to run     |
 | live:<account>:<node>       | pubsub | JSON of `schema.live.Message`: live data for its viewers  |
 | events:<account>            | pubsub | JSON {"type", "node", …}: what an open page shows changed |
 
@@ -40,6 +43,7 @@ HEARING = "{hearing}"
 OUTAGES = "{hearing}:outages"
 WAKE = "wake"
 KEY_REVOKED = "key_revoked"
+MONITORS_CHANGED = "monitors_changed"
 
 
 def nodes(account_id: AccountId) -> str:
@@ -68,6 +72,14 @@ def live_ask(account_id: AccountId, node: str) -> str:
 
 def recording(account_id: AccountId, node: str) -> str:
     return f"recording:{{{account_id}}}:{node}"
+
+
+def monitor_runs(account_id: AccountId, monitor_id: str) -> str:
+    return f"runs:{{{account_id}}}:{monitor_id}"
+
+
+def trial(account_id: AccountId, node: str, command_id: str) -> str:
+    return f"trial:{{{account_id}}}:{node}:{command_id}"
 
 
 def live_channel(account_id: AccountId, node: str) -> str:

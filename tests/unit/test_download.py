@@ -13,11 +13,14 @@ import agent
 from dashboards import download
 
 FOLDER = Path(agent.__file__).parent
+PACKAGES = {"nacl": "pynacl"}
+"""Where a package has another name than what is imported of it."""
 
 
 def test_the_agent_needs_what_its_wheel_asks_for() -> None:
     imported = {name for path in FOLDER.rglob("*.py") for name in _imports(path)}
-    assert imported - sys.stdlib_module_names - {"agent"} == download.NEEDS
+    needed = {PACKAGES.get(name, name) for name in imported - sys.stdlib_module_names - {"agent"}}
+    assert needed == download.NEEDS
     metadata = _wheel().read(_named("METADATA")).decode()
     asked = [line for line in metadata.splitlines() if line.startswith("Requires-Dist: ")]
     assert len(asked) == len(download.NEEDS)
@@ -26,7 +29,8 @@ def test_the_agent_needs_what_its_wheel_asks_for() -> None:
 
 def test_the_wheel_holds_every_module_and_the_licence() -> None:
     names = set(_wheel().namelist())
-    assert {f"agent/{path.relative_to(FOLDER).as_posix()}" for path in FOLDER.rglob("*.py")} <= names
+    ours = [path for kind in ("*.py", "*.lua") for path in FOLDER.rglob(kind)]
+    assert {f"agent/{path.relative_to(FOLDER).as_posix()}" for path in ours} <= names
     assert b"Apache License" in _wheel().read(_named("LICENSE"))
 
 

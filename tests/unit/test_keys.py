@@ -61,5 +61,5 @@ def test_scopes_are_named() -> None:
 
 @pytest.mark.parametrize("names", [[], ["root"], ["read", "root"], [""]])
 def test_scopes_that_do_not_exist_are_refused(names: list[str]) -> None:
-    with pytest.raises(InvalidBody, match="ingest, read"):
+    with pytest.raises(InvalidBody, match="ingest, manage, read"):
         keys.scopes_of(names)

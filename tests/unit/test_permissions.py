@@ -14,6 +14,7 @@ TABLE = [
     (Permission.SEE_AUDIT, {ADMIN, OWNER}),
     (Permission.RECORD, {VIEWER, ADMIN, OWNER}),
     (Permission.EDIT_DASHBOARDS, {ADMIN, OWNER}),
+    (Permission.MANAGE_MONITORS, {ADMIN, OWNER}),
     (Permission.MANAGE_KEYS, {ADMIN, OWNER}),
     (Permission.MANAGE_NODES, {ADMIN, OWNER}),
     (Permission.INVITE, {ADMIN, OWNER}),

@@ -50,8 +50,8 @@ def test_a_new_key_is_shown_once_and_works(site: Site, browser: httpx.Client) ->
     [
         ({"name": "", "scope": ["ingest"]}, "name"),
         ({"name": "x" * 101, "scope": ["ingest"]}, "name"),
-        ({"name": "kept <b>"}, "scopes ingest, read"),
-        ({"name": "kept <b>", "scope": ["everything"]}, "scopes ingest, read"),
+        ({"name": "kept <b>"}, "scopes ingest, manage, read"),
+        ({"name": "kept <b>", "scope": ["everything"]}, "scopes ingest, manage, read"),
     ],
     ids=["no name", "long name", "no scope", "unknown scope"],
 )

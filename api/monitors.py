@@ -1,0 +1,81 @@
+"""What agents ask and tell of monitors: the set for their instance, the key that signs it, how runs went."""
+
+import asyncio
+import base64
+import time
+from datetime import UTC, datetime
+
+import msgspec
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api import body
+from api.auth import authenticate
+from api.monitor_sets import MonitorSets
+from domain import bundles, monitor_runs, pings, snapshots
+from domain.errors import InvalidQuery, StoreUnavailable
+from domain.series_key import InvalidKey
+from schema import monitor_runs as kept_runs
+from schema import server_secrets
+
+router = APIRouter()
+RUNS_MAX_BYTES = 1_048_576
+SIGNING = "monitors"
+"""Name of the server secret that bundles are signed with."""
+
+
+@router.get("/api/v1/monitors/key")
+async def get_key(request: Request) -> Response:
+    """The public key that bundles are signed with; an agent keeps the first one it is told."""
+    await authenticate(request)
+    public = bundles.public_key(await _private_key(request))
+    told = {"key_id": bundles.key_id(public), "algorithm": "Ed25519", "public_key": base64.b64encode(public).decode()}
+    return Response(msgspec.json.encode(told), media_type=body.JSON)
+
+
+@router.post("/api/v1/monitors/runs")
+async def post_runs(request: Request, node: str, instance: str | None = None) -> Response:
+    """Remember how runs went. While Redis is away it says so, and the agent sends them again."""
+    principal = await authenticate(request)
+    node = _node(node, instance)
+    now_s = time.time()
+    reports = monitor_runs.parse(await body.read(request, RUNS_MAX_BYTES), now_s)
+    redis = request.app.state.stores.redis
+    await kept_runs.note(redis, principal.account_id, node, reports, int(now_s * 1000))
+    return Response(msgspec.json.encode({"accepted": len(reports)}), 202, media_type=body.JSON)
+
+
+async def bundle(request: Request, node: str, instance: str | None) -> Response:
+    """All monitors that a node is to run, signed; 304 when it says that it has them. Raises StoreUnavailable."""
+    principal = await authenticate(request)
+    node = _node(node, instance)
+    sets: MonitorSets = request.app.state.monitor_sets
+    found = await sets.find(principal.account_id, node)
+    if found is None:
+        raise StoreUnavailable("the control DB is not reachable just now; go on with the monitors you have")
+    headers = {"etag": f'"{found.hash}"', "cache-control": "no-cache"}
+    if headers["etag"] in (tag.strip() for tag in request.headers.get("if-none-match", "").split(",")):
+        return Response(status_code=304, headers=headers)
+    private = await _private_key(request)
+    signed = bundles.signed(private, principal.account_id, node, found.entries, int(time.time()))
+    return Response(signed, media_type=body.JSON, headers=headers)
+
+
+async def _private_key(request: Request) -> bytes:
+    state = request.app.state
+    known: bytes | None = getattr(state, "monitor_key", None)
+    if known is None:
+        now = datetime.now(UTC)
+        known = await asyncio.to_thread(server_secrets.get_or_create, state.stores.control, SIGNING, now)
+        state.monitor_key = known
+    return known
+
+
+def _node(node: str, instance: str | None) -> str:
+    pings.check_instance(instance)
+    try:
+        snapshots.check_node(node)
+    except InvalidKey as error:
+        raise InvalidQuery(str(error)) from error
+    return node
