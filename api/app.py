@@ -8,16 +8,14 @@ import structlog
 from fastapi import FastAPI
 
 from api import (
-    (,
-    manage_monitors,
-    monitor_sets,
-    monitors,
-)
     catalog,
     door,
     health,
     limits,
     live,
+    manage_monitors,
+    monitor_sets,
+    monitors,
     node_events,
     ping,
     problems,

@@ -158,6 +158,12 @@ def new(title: str) -> Document:
     return Document(FORMAT, VERSION, clean_title(title))
 
 
+def copy(document: Document) -> Document:
+    """The same under a title that tells it apart."""
+    ending = " (copy)"
+    return msgspec.structs.replace(document, title=document.title[: TITLE_MAX_CHARS - len(ending)].rstrip() + ending)
+
+
 def clean_title(title: str) -> str:
     """A title as it is kept: one line, trimmed; raises InvalidBody."""
     cleaned = " ".join(title.split())

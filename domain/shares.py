@@ -6,10 +6,11 @@ nothing but the time and the variables that are not fixed.
 
 import re
 import secrets
+from collections.abc import Sequence
 from datetime import timedelta
 
 from domain import tokens
-from domain.dashboards import Document, Values
+from domain.dashboards import VALUE_MAX_CHARS, Document
 from domain.errors import InvalidBody
 from domain.ids import ShareId
 from domain.tokens import Entropy
@@ -51,6 +52,12 @@ def lasts(days: str) -> timedelta | None:
     return LASTS.get(days)
 
 
-def fixed(document: Document, values: Values) -> dict[str, str]:
-    """Those values that the dashboard's variables can have: what a link's readers cannot change."""
-    return {one.name: values[one.name] for one in document.variables if one.name in values}
+def fixed(document: Document, pairs: Sequence[str]) -> dict[str, str]:
+    """`node=web-1` for each variable that a link's readers cannot change; raises InvalidBody."""
+    found = dict(pair.split("=", 1) for pair in pairs if "=" in pair)
+    unknown = found.keys() - {one.name for one in document.variables}
+    if unknown or len(found) < len(pairs):
+        raise InvalidBody("A variable that is to stay as it is must be one of the dashboard's, with its value")
+    if any(len(value) > VALUE_MAX_CHARS for value in found.values()):
+        raise InvalidBody(f"A variable's value has at most {VALUE_MAX_CHARS} characters")
+    return found

@@ -23,6 +23,7 @@ from structlog.testing import capture_logs
 from dashboards.download import wheel_name
 from dashboards.static import release_of
 from domain.accounts import Role
+from domain.dashboards import as_json, new
 from schema import api_keys, memberships, nodes, sessions, users
 from tests.integration.pages.routes import Route, all_routes
 from tests.integration.pages.site import HTML, WITHIN_S, Site, Tenant, new_member, new_tenant
@@ -30,8 +31,8 @@ from tests.integration.pages.victim import GUESSED, LEAKS, SECRETS, VALUE, Victi
 
 LISTENED_S = 1.2
 """To a stream: what it says at once, and what it hears when something happens."""
-UNOPENED = {"/sign-in/{provider}/callback", "/invite/{token}"}
-"""No provider is set up, and the invitation is made up."""
+UNOPENED = {"/sign-in/{provider}/callback", "/invite/{token}", "/shared/{token}"}
+"""No provider is set up; the invitation, and the link to a dashboard, are made up."""
 Values = dict[str, list[str]]
 
 
@@ -53,7 +54,11 @@ def values(victim: Victim) -> Values:
         "agg": ["avg", "max"],
         "below": ["1", "100", "99999999"],
         "connect": ["1", ""],
+        "dashboard_id": [ids["dashboard_id"]],
+        "days": ["", "7"],
         "every_ms": ["1000"],
+        "file": ["x"],
+        "fixed": [f"node={node}"],
         "form": ["points", "grid"],
         "from": ["now-1h", "0", "2026-01-01"],
         "hours": ["4"],
@@ -76,14 +81,19 @@ def values(victim: Victim) -> Values:
         "q": [GUESSED, "", "*", f"{GUESSED}=*"],
         "recording_id": [ids["recording_id"]],
         "release": [release_of("base.css")],
+        "revision": ["1", "2"],
         "role": ["viewer", "owner"],
         "samples": ["on"],
         "scope": ["read"],
+        "share_id": [ids["share_id"]],
         "sort": ["name", "-name", "state"],
         "state": ["", "online", "late"],
         "step": ["60"],
+        "text": [json.dumps(as_json(new("x")))],
+        "title": ["a title"],
         "to": ["now", ids["user_id"], "2027-01-01", soon],
         "token": ["x" * 43],
+        "version": ["1", "2"],
         "user_id": [ids["user_id"], ids["owner_id"]],
     }
 
@@ -92,10 +102,19 @@ def values(victim: Victim) -> Values:
 def bodies(victim: Victim) -> dict[str, list[Any]]:
     """What is posted to the routes that read their bodies themselves."""
     node, metrics = victim.node, {victim.metric: 1.0}
+    asked = {"id": "A", "metric": victim.metric}
     finished = [{"id": victim.ids["node_id"].replace("-", ""), "state": "done"}]
     return {
         "/api/v1/ping": [{"node": node, "finished": finished}, {"node": "*"}, {"node": victim.ids["node_id"]}],
         "/api/v1/snapshots": [{"node": node, "metrics": metrics, "account": victim.ids["account"]}],
+        "/api/v1/dashboards/{dashboard_id}": [{"version": 1, "document": as_json(new("x"))}],
+        "/api/v1/dashboards/{dashboard_id}/query": [{"panel": "graph"}, {"graph": {"queries": [asked]}}],
+        "/api/v1/dashboards/{dashboard_id}/values": [
+            {"variable": "node"},
+            {"label": "node", "metrics": [victim.metric]},
+        ],
+        "/api/v1/shared/{token}/query": [{"panel": "graph"}, {"graph": {"queries": [asked]}}],
+        "/api/v1/shared/{token}/values": [{"variable": "node"}, {"label": "node", "metrics": [victim.metric]}],
         "/api/v1/live": [{"node": node, "snapshots": [{"ts": time.time(), "metrics": metrics}]}],
     }
 

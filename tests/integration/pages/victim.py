@@ -13,9 +13,10 @@ import redis
 from sqlalchemy import func, select
 
 from domain.accounts import Role
+from domain.dashboards import Document, of
 from domain.ids import UserId
 from domain.nodes import NodeState
-from schema import api_keys, invitations, memberships, nodes, recordings, sessions, users
+from schema import api_keys, dashboards, invitations, memberships, nodes, recordings, sessions, shares, users
 from schema.control.engine import reading
 from schema.control.tables import events
 from schema.control.tables import sessions as session_rows
@@ -30,7 +31,7 @@ VALUE = 727272.515625
 LEAKS = re.compile(rf"{SECRET}|727272\.5|727,272", re.IGNORECASE)
 SECRETS = (
     *("account", "owner", "member", "label", "worth", "os", "instance", "series", "key", "note", "recording", "door"),
-    *("cause", "left"),
+    *("cause", "left", "board", "words", "share"),
 )
 """Each kind of canary is shown to its own account somewhere, as `SECRET_<kind>`; else it would prove nothing."""
 
@@ -71,6 +72,24 @@ class Victim:
     @property
     def metric(self) -> str:
         return f"{GUESSED}.metric"
+
+    @property
+    def board(self) -> Document:
+        """A dashboard of the account's metric, with words beside it."""
+        graph = {"queries": [{"id": "A", "metric": self.metric, "match": ["node=$node"]}]}
+        place = {"x": 0, "w": 6, "h": 4}
+        return of(
+            {
+                "format": "metrist/dashboard",
+                "version": 1,
+                "title": secret("board"),
+                "variables": [{"name": "node", "label": "node"}],
+                "panels": [
+                    {"type": "graph", "id": "graph", "y": 0, "graph": graph, **place},
+                    {"type": "text", "id": "text", "y": 4, "text": secret("words"), **place},
+                ],
+            }
+        )
 
     def browser(self) -> httpx.Client:
         return self.site.client(self.tenant.session, **HTML, **{"sec-fetch-site": "same-origin"})
@@ -122,6 +141,9 @@ class Victim:
             form = {"node": self.node, "metric": self.metric, "minutes": "15", "note": secret("recording")}
             assert browser.post("/recordings", data=form).status_code < 400
             assert browser.post("/settings/account/name", data={"name": secret("account")}).status_code < 400
+        board = dashboards.create(site.control, tenant.account_id, self.board, now, actor=f"user/{self.owner}")
+        actor, note = f"user/{self.owner}", secret("share")
+        share = shares.create(site.control, tenant.account_id, board.id, note, {}, None, now, actor=actor)
         (recording,) = recordings.list_for(site.control, tenant.account_id, self.node)
         (waiting,) = invitations.list_open(site.control, tenant.account_id, now)
         assert invitation.token
@@ -132,6 +154,8 @@ class Victim:
             "key_id": str(key.id),
             "invitation_id": str(waiting.id),
             "recording_id": str(recording.id),
+            "dashboard_id": str(board.id),
+            "share_id": str(share.id),
             "listed_id": sessions.session_id(tenant.session),
             "node_id": str(node.id),
         }

@@ -1,0 +1,82 @@
+// One panel of a dashboard on the page: its place, its title, its text or its graph.
+import { Chart } from "./chart.js";
+import { currentZone } from "./choices.js";
+import { linkCursors } from "./cursor.js";
+import { same } from "./same.js";
+import { write } from "./text.js";
+
+const PLACE = ["x", "y", "w", "h"];
+
+export class Tile {
+  constructor(board, panel) {
+    Object.assign(this, { board, panel, isGraph: panel.type === "graph", isSeen: false, isStale: true });
+    this.element = shell(this.isGraph);
+    this.header = this.element.querySelector("header");
+    this.body = this.element.querySelector(".body");
+  }
+
+  /** Take the panel as it is now; a graph that asks for something else is fetched again. */
+  show(panel) {
+    const isOther = !same(this.panel.graph ?? null, panel.graph ?? null);
+    this.panel = panel;
+    this.element.dataset.id = panel.id;
+    for (const name of PLACE) this.element.style.setProperty(`--${name}`, panel[name]);
+    this.retitle();
+    if (isOther) this.isStale = true;
+    if (isOther && this.isSeen) this.load();
+  }
+
+  /** Write the title, or the text, with the values that are chosen now. */
+  retitle() {
+    const { title, text } = this.panel;
+    this.header.querySelector("h3").textContent = this.board.fill(title);
+    this.header.classList.toggle("untitled", !title);
+    this.element.setAttribute("aria-label", this.name);
+    if (!this.isGraph) write(this.body, this.board.fill(text));
+  }
+
+  get name() {
+    return this.board.fill(this.panel.title) || (this.isGraph ? "Graph" : "Text");
+  }
+
+  /** Show the graph in the page's window; `isQuiet` when only time has passed. */
+  load(isQuiet = false) {
+    this.isStale = false;
+    const { fromS, toS } = this.board;
+    if (this.chart && isQuiet && this.chart.answer) return this.chart.refresh(fromS, toS);
+    this.chart ??= new Chart(this.body, { graph: this.panel.graph, fromS, toS, ask: (question, signal) => this.#ask(question, signal) });
+    return this.chart.show({ graph: this.panel.graph, fromS, toS });
+  }
+
+  /** While it is edited the graph itself goes along; else what was saved under its id is read. */
+  #ask({ from, to, points }, signal) {
+    const { values, isEdited, told } = this.board;
+    const which = isEdited ? { graph: this.panel.graph } : { panel: this.panel.id, revision: told.revision };
+    return this.board.ask("query", { ...which, values, from, to, points }, signal);
+  }
+
+  remove() {
+    this.chart?.destroy();
+    this.element.remove();
+  }
+}
+
+/** A pointer on one graph is on all; a drag selects the same stretch on all. */
+export function linkTiles(board) {
+  linkCursors(board.element, {
+    seen: () => board.seen.map((tile) => tile.chart).filter((chart) => chart?.loaded),
+    zone: currentZone,
+    standing: () => "",
+    onSelect: (fromS, toS) => board.between(fromS, toS),
+    onBack: () => board.steps && history.back(),
+  });
+}
+
+function shell(isGraph) {
+  const element = document.createElement("article");
+  element.className = `tile ${isGraph ? "panel graph" : "words"}`;
+  const header = element.appendChild(document.createElement("header"));
+  header.append(document.createElement("h3"));
+  element.appendChild(document.createElement("div")).className = isGraph ? "body" : "body text";
+  return element;
+}
