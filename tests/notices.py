@@ -13,7 +13,7 @@ from domain.deliveries import Kind, Notice
 from domain.ids import AccountId
 from domain.settings import Settings
 from domain.windows import Weekly
-from schema import accounts, channels, deliveries, sealing
+from schema import accounts, channels, deliveries, routes, sealing, silences
 from schema.channels import ChannelRow, Draft
 from schema.control import tables
 from schema.control.engine import reading
@@ -54,12 +54,22 @@ class House:
     """One account and its outbox."""
 
     control: Engine
+    account_id: AccountId
     settings: Settings = field(default_factory=lambda: Settings(_env_file=None))
-    account_id: AccountId = field(init=False)
 
-    def __post_init__(self) -> None:
+    @classmethod
+    def build(cls, control: Engine) -> "House":
+        """With an account of its own."""
         name = f"house-{uuid4().hex[:8]}"
-        self.account_id = accounts.create(self.control, name, f"{name}@example.org", NOW).id
+        return cls(control, accounts.create(control, name, f"{name}@example.org", NOW).id)
+
+    def furnish(self, note: str) -> None:
+        """One of everything that tells, and something told."""
+        hook = self.webhook(name=note)
+        routes.create(self.control, self.account_id, routes.Draft((), (hook.id,)), NOW, actor=ME)
+        silence = silences.Draft((), NOW + HOUR, NOW + 2 * HOUR, note=note)
+        silences.create(self.control, self.account_id, silence, NOW, actor=ME)
+        self.owe(a_fire(summary=note))
 
     def webhook(
         self,

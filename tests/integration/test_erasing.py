@@ -42,6 +42,7 @@ from schema.control.engine import reading
 from schema.erasures import AGAIN, PAUSE_LEAST, PAUSE_MOST
 from schema.rebuild import rebuild
 from tests.clickhouse_server import Server
+from tests.notices import House
 from tests.racing import race
 from tests.valkey_server import Valkey
 from workers.erase import erase
@@ -65,6 +66,7 @@ def furnished(control: Engine, name: str) -> AccountId:
     invite(control, account_id, owner.id)
     spec = Spec(script=f"log('{name}-node')")
     monitors.create(control, account_id, "disk", spec, Target(match="*"), NOW, actor=ME)
+    House(control, account_id).furnish(f"{name}-node")
     session = sessions.redeem(control, sessions.create_link(control, owner.id, NOW, 60), NOW)
     assert session
     with control.begin() as conn:

@@ -20,7 +20,7 @@ from tests.racing import race
 
 @pytest.fixture
 def house(control: Engine) -> House:
-    return House(control)
+    return House.build(control)
 
 
 def claim(house: House, now: datetime, per_hour: int = 100) -> Claim | None:
