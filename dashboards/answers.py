@@ -18,6 +18,7 @@ from typing import Any, Final
 
 import msgspec
 
+from dashboards.charts import natural_key
 from dashboards.format import Unit, unit_of
 from domain import formula
 from domain import series as planning
@@ -102,7 +103,9 @@ async def answer(
     lines = await asyncio.to_thread(_lines, graph, found, slots, lines_max)
     now = {query.id: read for (query, shift), read in found.items() if not shift}
     names = name_lines([shown.line for shown in lines], graph)
-    return Answer(asked, plan, lines, names, now, time.perf_counter() - began)
+    order = _order(lines, names)
+    took_s = time.perf_counter() - began
+    return Answer(asked, plan, [lines[n] for n in order], [names[n] for n in order], now, took_s)
 
 
 def plan_for(asked: Asked, kept: Retention, now_s: float) -> Plan:
@@ -188,6 +191,15 @@ def _lines(graph: Graph, found: Mapping[tuple[Query, str], store.Read], slots: i
             if not one.hidden:
                 shown += [Shown(line, line.values) for line in largest(operands[one.id], most)]
     return shown
+
+
+def _order(lines: Sequence[Shown], names: Sequence[str]) -> list[int]:
+    """By name as people count, within what belongs together."""
+    groups = {group: n for n, group in enumerate(dict.fromkeys((one.line.source, one.line.shift) for one in lines))}
+    keys = [
+        (groups[one.line.source, one.line.shift], natural_key(name)) for one, name in zip(lines, names, strict=True)
+    ]
+    return sorted(range(len(lines)), key=keys.__getitem__)
 
 
 def _of_query(query: Query, shift: str, read: store.Read) -> Iterator[Shown]:

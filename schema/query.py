@@ -246,7 +246,7 @@ class _Sql:
             folded = folded.replace(f"{{{name}:", f"{{top_{name}:")
         top = _fill("lines_top", keys=self._keys, folded=folded)
         if self._query.by is None:
-            return f"(node, labelset) IN (\n{top}\n)"
+            return f"(node, labelset) IN\n(\n{top}\n)"
         made = self._made_of
         return _fill("lines_chosen", values=", ".join(made), matching=self._matching, top=top)
 

@@ -33,6 +33,7 @@ import { instant, timeTicks, valueTicks } from "./ticks.js";
 const TIERS = { raw: "raw samples", "1m": "1 min rollup", "1h": "1 h rollup" };
 const CONFIG = { staticPlot: true, displayModeBar: false, displaylogo: false, responsive: false };
 const CORNER_PX = 20; // a time so near the left edge would stand on the lowest value
+const SMALL_PERCENT = 25; // a graph of so little percent would be flat on a scale to 100
 const LISTED_MAX = 60; // names in a list under a graph; a table has them all
 
 export class Chart {
@@ -142,7 +143,7 @@ export class Chart {
     const isLog = this.graph.log && plot.hasValues;
     const drawn = plot.draw(this.lines, { ...this, answer: this.answer, isLog, height });
     const extent = valuesOf(drawn.extent, this.graph.thresholds, isLog);
-    const y = drawn.rows ?? (isLog ? logTicks(...extent, this.answer.unit) : valueTicks(...extent, this.answer.unit));
+    const y = drawn.rows ?? (isLog ? logTicks(...extent, this.answer.unit) : valueTicks(...extent, this.answer.unit, extent[1] > SMALL_PERCENT));
     const x = this.#times(width - MARGIN.l - MARGIN.r);
     const layout = {
       width,
@@ -172,8 +173,8 @@ export class Chart {
   #drawLegend(plot) {
     if (this.options.legend === "none") return this.legend.replaceChildren();
     if (this.options.legend === "table" && plot.hasValues) return this.#list();
+    this.table = null;
     if (!plot.hasValues) return this.legend.replaceChildren(...plot.legend(this.lines, this.answer.unit));
-    this.#forgetTable();
     const items = this.lines.slice(0, LISTED_MAX).map((line) => this.#item(line));
     const rest = this.lines.length - items.length;
     this.legend.replaceChildren(...items, ...(rest > 0 ? [text("span", "alone", `and ${rest} more`)] : []));
@@ -191,19 +192,15 @@ export class Chart {
   }
 
   #list() {
-    if (!this.table) {
+    if (!this.table?.element.isConnected) {
       this.table = new LineTable(this);
       this.legend.replaceChildren(this.table.element);
     }
     this.table.show(this.lines, this.answer.unit);
   }
 
-  #forgetTable() {
-    this.table = null;
-  }
-
   #stat() {
-    this.#forgetTable();
+    this.table = null;
     this.legend.replaceChildren(...stats(this.lines, this.answer, this.graph.thresholds));
   }
 
@@ -227,6 +224,16 @@ export class Chart {
       const i = atS === null ? line.ts.length - 1 : nearest(line, atS);
       line.cell.textContent = number(i < 0 ? null : line.avg[i], this.answer.unit);
     }
+  }
+
+  /** What a plot without a value axis has where the pointer is. */
+  #point({ clientX, clientY }) {
+    const here = this.legend.querySelector(".heat-here");
+    if (!here || !this.answer) return;
+    const box = this.plot.getBoundingClientRect();
+    const [x, y] = [(clientX - box.left - MARGIN.l) / (box.width - MARGIN.l - MARGIN.r), (clientY - box.top - MARGIN.t) / (box.height - MARGIN.t - MARGIN.b)];
+    const isInside = x >= 0 && x <= 1 && y >= 0 && y < 1;
+    here.textContent = isInside ? PLOTS.heatmap.point(this.lines, this.answer, this.fromS + x * (this.toS - this.fromS), y) : "";
   }
 
   #tell() {
@@ -284,6 +291,7 @@ export class Chart {
     Object.entries({ role: "img", tabindex: "0", "aria-label": "graph, loading" }).forEach((pair) => this.plot.setAttribute(...pair));
     this.canvas = text("div", "canvas", "");
     this.plot.append(this.canvas, ...["cursor", "selection"].map((name) => Object.assign(text("div", name, ""), { hidden: true })));
+    this.plot.addEventListener("pointermove", (event) => this.#point(event));
     this.legend = text("div", "legend", "");
     this.failure = text("div", "failure", "");
     this.failure.setAttribute("role", "status");

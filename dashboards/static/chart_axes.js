@@ -1,7 +1,7 @@
 // The axes of a chart: what lines and thresholds need, on a linear or a logarithmic scale.
 import { number } from "./format.js";
 
-const DECADES_AT_MOST = 6;
+const POWERS_AT_MOST = 6;
 const LABEL_PX = 11;
 
 export function axis(ticks, range) {
@@ -26,15 +26,17 @@ export function valuesOf([least, most], thresholds, isLog) {
   return [Math.min(...found), Math.max(...found)];
 }
 
-/** Ticks at powers of ten, with 2 and 5 between them when there are few: {values, texts, limits}; limits are exponents. */
+/** Ticks at powers, of two for bytes and of ten for others, with 2 and 5 between few: {values, texts, limits as exponents}. */
 export function logTicks(least, most, unit) {
-  const [low, high] = [Math.floor(Math.log10(least)), Math.max(Math.ceil(Math.log10(most)), Math.floor(Math.log10(least)) + 1)];
-  const every = Math.ceil((high - low) / DECADES_AT_MOST);
-  const digits = high - low <= 2 ? [1, 2, 5] : [1];
-  const values = [];
-  for (let power = low; power <= high; power += every) for (const digit of digits) values.push(digit * 10 ** power);
-  const seen = values.filter((value) => value <= 10 ** high * 1.0001);
-  return { values: seen, texts: seen.map((value) => number(value, unit).replace("/s", "")), limits: [low, high] };
+  const base = unit.startsWith("bytes") ? 2 : 10;
+  const power = (value) => Math.log(value) / Math.log(base);
+  const low = Math.floor(power(least) + 1e-9);
+  const high = Math.max(Math.ceil(power(most) - 1e-9), low + 1);
+  const every = Math.ceil((high - low) / POWERS_AT_MOST);
+  const digits = base === 10 && high - low <= 2 ? [1, 2, 5] : [1];
+  const powers = Array.from({ length: Math.floor((high - low) / every) + 1 }, (_, i) => low + i * every);
+  const values = powers.flatMap((n) => digits.map((digit) => digit * base ** n)).filter((value) => value <= base ** high * 1.0001);
+  return { values, texts: values.map((value) => number(value, unit).replace("/s", "")), limits: [low, high].map((n) => Math.log10(base ** n)) };
 }
 
 /** A line across the graph for each threshold. */

@@ -12,13 +12,14 @@ const still = { type: "scatter", mode: "lines", hoverinfo: "skip", showlegend: f
 
 /**
  * draw(lines, {colours, isLog, answer, height}) → {traces, extent: [least, most], rows?: ticks in place of values}
+ * point(lines, answer, atS, share) → words on what is there, at a share of the height
  * hasValues  whether the vertical axis shows values, so that thresholds and a logarithm make sense
  */
 export const PLOTS = {
   lines: { hasValues: true, draw: drawLines },
   area: { hasValues: true, draw: drawArea },
   stack: { hasValues: true, draw: drawStack },
-  heatmap: { hasValues: false, draw: drawHeatmap, legend: heatLegend },
+  heatmap: { hasValues: false, draw: drawHeatmap, legend: heatLegend, point: heatAt },
 };
 
 function drawLines(lines, { colours, isLog }) {
@@ -30,9 +31,10 @@ function drawLines(lines, { colours, isLog }) {
 }
 
 function drawArea(lines, context) {
-  const { traces: above, extent } = drawLines(lines, context);
+  const bare = lines.map((line) => ({ ...line, min: line.avg, max: line.avg }));
+  const { traces: above, extent } = drawLines(bare, context);
   const floor = context.isLog ? least(lines.flatMap((line) => line.avg).filter((value) => value > 0)) : 0;
-  const seen = lines.filter((line) => !line.isHidden && line.ts.length);
+  const seen = lines.filter((line) => !line.isHidden && line.ts.length && !line.shift);
   const fills = seen.flatMap((line) => polygons(line.ts, line.avg, () => floor, line, context.colours, AREA));
   return { traces: [...fills, ...above], extent: context.isLog ? extent : [Math.min(extent[0], 0), Math.max(extent[1], 0)] };
 }
@@ -108,6 +110,12 @@ function heatLegend(lines, unit) {
   const words = [low, high].map((value) => Object.assign(document.createElement("span"), { textContent: Number.isFinite(value) ? number(value, unit) : MISSING }));
   const here = Object.assign(document.createElement("span"), { className: "heat-here" });
   return [words[0], scale, words[1], here];
+}
+
+function heatAt(lines, { start_s, step_s, unit }, atS, share) {
+  const rows = lines.filter((line) => !line.isHidden);
+  const row = rows[Math.floor(share * rows.length)];
+  return row ? `${row.name} ${number(row.values[Math.floor((atS - start_s) / step_s)], unit)}` : "";
 }
 
 const reach = (lines) => [least(lines.map((line) => least(line.avg))), most(lines.map((line) => most(line.avg)))];

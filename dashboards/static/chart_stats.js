@@ -1,6 +1,6 @@
 // The latest value of each line, large enough to be read across a room.
-import { MISSING, number } from "./format.js";
-import { summary } from "./chart_lines.js";
+import { number } from "./format.js";
+import { least, most, summary } from "./chart_lines.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 const [WIDTH, HEIGHT] = [100, 24];
@@ -11,9 +11,9 @@ export function stats(lines, answer, thresholds) {
     const card = document.createElement("div");
     const passed = thresholds.filter(({ value }) => last !== null && last >= value).at(-1);
     card.className = `stat ${line.css}${passed ? " passed" : ""}`;
-    card.append(part("b", last === null ? MISSING : number(last, answer.unit)), part("span", line.name));
-    if (passed?.label) card.append(part("em", passed.label));
-    card.append(spark(line, answer));
+    const name = part("span", line.name);
+    if (passed?.label) name.append(" ", part("em", passed.label));
+    card.append(part("b", number(last, answer.unit)), name, spark(line, answer));
     return card;
   });
 }
@@ -28,7 +28,7 @@ function spark(line, { start_s, step_s, count }) {
   svg.setAttribute("preserveAspectRatio", "none");
   svg.setAttribute("aria-hidden", "true");
   const path = document.createElementNS(SVG, "path");
-  const { min, max } = summary(line);
+  const [min, max] = [least(line.avg), most(line.avg)];
   const at = (ts, value) => `${(((ts - start_s) / step_s / Math.max(count - 1, 1)) * WIDTH).toFixed(1)} ${(HEIGHT - 2 - ((value - min) / (max - min || 1)) * (HEIGHT - 4)).toFixed(1)}`;
   path.setAttribute("d", line.ts.map((ts, i) => `${i ? "L" : "M"}${at(ts, line.avg[i])}`).join(""));
   svg.append(path);

@@ -85,9 +85,9 @@ function parts(atS, zone) {
   ];
 }
 
-/** Ticks and limits of values from `least` to `most`: {values, texts, limits}. */
-export function valueTicks(least, most, unit) {
-  if (unit === "percent" && least >= 0 && most <= 100) return labelled([0, 25, 50, 75, 100], [0, 100], unit);
+/** Ticks and limits of values from `least` to `most`: {values, texts, limits}; percents are of a whole unless told. */
+export function valueTicks(least, most, unit, isOfWhole = true) {
+  if (unit === "percent" && isOfWhole && least >= 0 && most <= 100) return labelled([0, 25, 50, 75, 100], [0, 100], unit);
   const [low, high] = withRoom(least, most);
   const step = niceStep((high - low) / 4, unit, low);
   const [first, last] = [Math.floor(low / step + 1e-9), Math.ceil(high / step - 1e-9)];

@@ -7,7 +7,7 @@ const bar = document.getElementById("toolbar");
 const custom = document.getElementById("custom");
 const opener = bar.querySelector("[data-custom]");
 
-/** Wire the bar to what the page can do; returns how the page tells the bar what it shows. */
+/** Wire the bar to what the page can do; returns how the page tells the bar what it shows. Not every bar has a filter. */
 export function wireToolbar({ root, pick, pickBetween, shift, zone }) {
   const filter = bar.querySelector("[data-filter]");
   bar.addEventListener("click", (event) => {
@@ -33,8 +33,8 @@ export function wireToolbar({ root, pick, pickBetween, shift, zone }) {
     open(false);
     opener.focus();
   });
-  filter.addEventListener("input", () => sieve(root, filter.value.trim().toLowerCase()));
-  filter.addEventListener("keydown", (event) => {
+  filter?.addEventListener("input", () => sieve(root, filter.value.trim().toLowerCase()));
+  filter?.addEventListener("keydown", (event) => {
     if (event.key !== "Escape") return;
     filter.value = "";
     sieve(root, "");
