@@ -274,9 +274,9 @@ class Fleet:
         self._thread.join()
         self.loop.close()
 
-    def kill(self, number: int) -> list[Pings]:
+    def kill(self, number: int, among: Sequence[Pings] | None = None) -> list[Pings]:
         """So many agents, chosen at random, die; returns them."""
-        return self._call(lambda: self._kill(random.sample(self.live, number)))
+        return self._call(lambda: self._kill(random.sample(among or self.live, number)))
 
     @property
     def live(self) -> list[Pings]:

@@ -4,11 +4,12 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
 from bench.agents import Fleet, Pings, Plan
 from bench.registry import Move, Registry
+from schema.heartbeats import Contact
 from tests.e2e.platforms import Platform
 
 SLACK_S = 20
@@ -77,8 +78,8 @@ class Trial:
 
     def until_heard(self, within_s: float = 30) -> None:
         """Wait until every live agent was heard from now on."""
-        since_s = time.time()
-        self.platform.wait_until(lambda: self._heard_since(since_s), within_s)
+        before = {name: contact.last for name, contact in self._contacts().items()}
+        self.platform.wait_until(lambda: self._all_heard_after(before), within_s)
 
     def until_found(self) -> None:
         """Wait until every dead agent is at least offline; not longer than that may take."""
@@ -119,11 +120,15 @@ class Trial:
                 return due_s
         raise AssertionError("the last quiet never ends")
 
-    def _heard_since(self, at_s: float) -> bool:
+    def _contacts(self) -> Mapping[str, Contact]:
         with Registry(self.platform.data_dir) as registry:
-            contacts = registry.contacts()
+            return registry.contacts()
+
+    def _all_heard_after(self, before: Mapping[str, int]) -> bool:
+        """By the platform's clock, whatever that shows."""
+        contacts = self._contacts()
         names = [agent.name for agent in self.fleet.live]
-        return all(name in contacts and contacts[name].last >= at_s * 1000 for name in names)
+        return all(name in contacts and contacts[name].last != before.get(name) for name in names)
 
     def _all_found(self) -> bool:
         with Registry(self.platform.data_dir) as registry:
@@ -132,9 +137,10 @@ class Trial:
 
 
 @contextmanager
-def trial(platform: Platform, pace: Pace, size: int) -> Iterator[Trial]:
+def trial(platform: Platform, pace: Pace, size: int, *, snapshots: bool = False) -> Iterator[Trial]:
     """A fleet that pings, every node of it registered."""
-    fleet = Fleet(pace.plan(platform), size).start()
+    every_s = pace.interval_s if snapshots else 0
+    fleet = Fleet(replace(pace.plan(platform), snapshot_every_s=every_s), size).start()
     try:
         made = Trial(platform, fleet, pace)
         made.until_heard(60)
