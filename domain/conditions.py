@@ -130,6 +130,7 @@ class Transition:
     lasted: timedelta | None = None
 
 
+_URGENCY = (State.OK, State.PENDING, State.NO_DATA, State.ERROR, State.FIRING)
 _RANK = {severity: rank for rank, severity in enumerate(Severity)}
 _NEWS_OF = {State.FIRING: News.FIRING, State.NO_DATA: News.NO_DATA, State.ERROR: News.ERROR}
 
@@ -171,6 +172,11 @@ def run(
         if transition:
             made.append(transition)
     return status, made
+
+
+def worst_state(states: Iterable[State]) -> State:
+    """What matters most of some states; ok of none."""
+    return max(states, key=_URGENCY.index, default=State.OK)
 
 
 def worst(severities: Iterable[Severity]) -> Severity | None:

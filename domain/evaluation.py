@@ -39,13 +39,13 @@ class Found:
 
     readings  of the groups that were heard
     silent    groups that were heard before, and not for no_data_after_s
-    known     all groups that there are, heard or not; None when that was not looked at
+    gone      groups that are to be judged no longer, and why
     failure   why nothing could be found
     """
 
     readings: Mapping[Group, Reading]
     silent: Collection[Group] = ()
-    known: Collection[Group] | None = None
+    gone: Mapping[Group, str] = field(default_factory=dict)
     failure: str = ""
 
 
@@ -66,7 +66,6 @@ class Move:
     cause: str = ""
 
 
-GONE: Final = "there is no such series any more"
 _ACROSS: Final[Mapping[Fold, Callable[[Sequence[float]], float]]] = {
     "avg": fmean, "min": min, "max": max, "sum": sum, "count": len,
 }  # fmt: skip
@@ -87,10 +86,10 @@ def judge(spec: Spec, held: dict[Group, Status], found: Found, now: datetime) ->
     for group in silent:
         if group in held or spec.no_data != NoData.OK:
             _advance(spec, held, group, Reading(is_silent=True, severity=spec.severity), now, moves)
-    if found.known is not None:
-        for group in [group for group in held if group not in found.known and group not in found.readings]:
-            status = held.pop(group)
-            moves.append(Move(group, status, None, end(status, GONE, now), now, GONE))
+    for group, why in found.gone.items():
+        status = held.pop(group, None)
+        if status is not None:
+            moves.append(Move(group, status, None, end(status, why, now), now, why))
     return moves
 
 

@@ -1,5 +1,6 @@
 """Status conditions: what people ask to be judged, each change an event."""
 
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -17,6 +18,8 @@ from schema.control.tables import conditions
 
 CONDITIONS_MAX = 10_000
 """Of an account; what is reported makes some by itself."""
+AT_ONCE = 500
+REMEMBERED_MAX = 100_000
 DELETED, PAUSED, CHANGED = "the condition was deleted", "the condition was paused", "the condition was changed"
 
 
@@ -110,6 +113,32 @@ def reported(conn: Connection, account_id: AccountId, spec: Spec, now: datetime)
     return (
         to_condition(found) if found else _create(conn, account_id, condition_id, spec.rule.status, spec, now, SYSTEM)
     )
+
+
+class Remembered:
+    """Conditions as this process has read them: one that was not changed since need not be read again."""
+
+    def __init__(self) -> None:
+        self._known: dict[UUID, Condition] = {}
+
+    def get(self, engine: Engine, account_id: AccountId, ids: Collection[UUID]) -> dict[UUID, Condition]:
+        """An account's conditions with these ids, as far as they are there and on."""
+        theirs = (conditions.c.account_id == account_id) & conditions.c.is_enabled
+        with reading(engine) as conn:
+            versions = select(conditions.c.id, conditions.c.version).where(theirs)
+            current = {row.id: row.version for row in conn.execute(versions) if row.id in ids}
+            news = [one for one, version in current.items() if self._version(one) != version]
+            for start in range(0, len(news), AT_ONCE):
+                some = conditions.c.id.in_(news[start : start + AT_ONCE])
+                for row in conn.execute(select(conditions).where(some)).mappings():
+                    self._known[row["id"]] = to_condition(row)
+        if len(self._known) > REMEMBERED_MAX:
+            self._known = {one: self._known[one] for one in current}
+        return {one: self._known[one] for one in current}
+
+    def _version(self, condition_id: UUID) -> int:
+        known = self._known.get(condition_id)
+        return known.version if known else 0
 
 
 def to_condition(row: Any) -> Condition:

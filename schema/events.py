@@ -88,11 +88,10 @@ def append_all(conn: Connection, new: Mapping[str, tuple[int, Sequence[NewEvent]
         for stream, (version, facts) in new.items()
     }
     folded = {stream: fold_all(rows[stream], facts) for stream, facts in recorded.items()}
-    written = [
-        _values(event, _account_of(stream, folded[stream] or rows[stream]))
-        for stream, facts in recorded.items()
-        for event in facts
-    ]
+    theirs = {
+        stream: _account_of(stream, rows[stream] or fold_all(None, facts[:1])) for stream, facts in recorded.items()
+    }
+    written = [_values(event, theirs[stream]) for stream, facts in recorded.items() for event in facts]
     if written:
         conn.execute(insert(events), written)
         _write_rows(conn, {stream: (rows[stream], folded[stream]) for stream in streams if recorded[stream]})

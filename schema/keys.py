@@ -15,6 +15,8 @@ script may take several of them. `<node>` is a node's name, which holds no brace
 | {hearing}                   | hash   | `at`, `since`: till and since when we hear, Unix ms       | for ever
 | {hearing}:outages           | zset   | "from-to" in Unix ms, by its end: when we heard nobody    | a week
 | batch:{<account>}:<batch id>| string | "p" + who is storing it, "s" when it has been stored       | as settings say
+| reports:{<account>}         | hash   | `schema.reports.Report.field` → MessagePack of the report | a day unsaid
+| readings:{<account>}        | hash   | the same field → MessagePack of value and Unix ms         | an hour
 | door:{<account>}:<outcome>  | stream | `entry`: JSON of `domain.door.Entry`; accepted or refused   | an hour
 | alive:<process>             | string | Unix ms: a process's sign of life                         | ALIVE_S
 | lease:<process>             | string | random token of the process that may work; others idle    | as its holder asks
@@ -35,9 +37,11 @@ from domain.ids import AccountId
 
 ALIVE_S = 15
 """A process without a sign of life for so long counts as dead."""
+EVALUATE = "evaluate"
+"""RQ queue of what is judged every few seconds."""
 UPKEEP = "upkeep"
 """RQ queue of what must be done now and then, and hurries nobody."""
-QUEUES = (UPKEEP,)
+QUEUES = (EVALUATE, UPKEEP)
 """All RQ queues, the most urgent first."""
 HEARING = "{hearing}"
 OUTAGES = "{hearing}:outages"
@@ -88,6 +92,14 @@ def live_channel(account_id: AccountId, node: str) -> str:
 
 def batch(account_id: AccountId | str, batch_id: str) -> str:
     return f"batch:{{{account_id}}}:{batch_id}"
+
+
+def reports(account_id: AccountId) -> str:
+    return f"reports:{{{account_id}}}"
+
+
+def readings(account_id: AccountId) -> str:
+    return f"readings:{{{account_id}}}"
 
 
 def door(account_id: AccountId, outcome: str) -> str:

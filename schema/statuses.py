@@ -104,15 +104,14 @@ def end_all(conn: Connection, condition: Condition, why: str, now: datetime, *, 
     record_in(conn, [(condition, move) for move in moves], now, actor=actor)
 
 
-def not_ok(engine: Engine, condition_ids: Sequence[UUID]) -> dict[UUID, dict[Group, Status]]:
-    """Of these conditions the groups that are not ok; those that are missing are ok."""
+def not_ok(engine: Engine, account_id: AccountId) -> dict[UUID, dict[Group, Status]]:
+    """By condition the groups that are not ok; those that are missing are ok."""
     found: dict[UUID, dict[Group, Status]] = {}
+    theirs = (statuses.c.account_id == account_id) & (statuses.c.state != State.OK.value)
     with reading(engine) as conn:
-        for start in range(0, len(condition_ids), AT_ONCE):
-            some = statuses.c.condition_id.in_(condition_ids[start : start + AT_ONCE])
-            for row in conn.execute(select(statuses).where(some, statuses.c.state != State.OK.value)):
-                one = to_row(row)
-                found.setdefault(one.condition_id, {})[one.group] = one.status
+        for row in conn.execute(select(statuses).where(theirs)):
+            one = to_row(row)
+            found.setdefault(one.condition_id, {})[one.group] = one.status
     return found
 
 

@@ -17,9 +17,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from domain.errors import MetristError
 from domain.settings import Settings
-from schema import keys
+from schema import keys, watermarks
 from schema.lua import Lua
-from workers import copy_events, erase, wall_clock
+from workers import copy_events, erase, roll_out, wall_clock
 from workers.queues import enqueue
 from workers.stores import Stores, open_stores
 from workers.sweep import reconcile, sweep_liveness
@@ -27,8 +27,11 @@ from workers.sweep import reconcile, sweep_liveness
 log = structlog.get_logger()
 SWEEP_EVERY_S = 2
 RECONCILE_EVERY_S = 60
+EVALUATE_EVERY_S = 1
+ADOPT_EVERY_S = 60
 ERASE_EVERY_S = 5
 COPY_EVERY_S = 10
+ROLL_OUT_EVERY_S = 2
 PRUNE_EVERY_S = 3_600
 LEASE_MS = 10_000
 _LONGEST_BACKOFF_S = 30.0
@@ -115,8 +118,11 @@ def _scheduler(clock: Clock) -> BackgroundScheduler:
 
     every(SWEEP_EVERY_S, "sweep", _sweep, now)
     every(RECONCILE_EVERY_S, "reconcile", _reconcile, soon)
+    every(EVALUATE_EVERY_S, "evaluate", _ask_for_evaluation, soon)
+    every(ADOPT_EVERY_S, "adopt", _adopt, soon)
     every(ERASE_EVERY_S, "erase", _ask_for_erasing, soon)
     every(COPY_EVERY_S, "copy_events", _ask_for_copies, soon)
+    every(ROLL_OUT_EVERY_S, "roll_out", _ask_for_roll_out, soon)
     every(PRUNE_EVERY_S, "prune", _ask_for_prune, soon)
     return scheduler
 
@@ -129,6 +135,15 @@ def _reconcile(stores: Stores, now: datetime) -> None:
     reconcile(stores.control, stores.redis, stores.settings, now)
 
 
+def _ask_for_evaluation(stores: Stores, now: datetime) -> None:
+    for account_id in watermarks.accounts_due(stores.control, now):
+        enqueue(stores.redis, keys.EVALUATE, "evaluate", str(account_id))
+
+
+def _adopt(stores: Stores, now: datetime) -> None:
+    watermarks.adopt(stores.control, now)
+
+
 def _ask_for_erasing(stores: Stores, now: datetime) -> None:
     if erase.is_due(stores, now):
         enqueue(stores.redis, keys.UPKEEP, "erase")
@@ -137,6 +152,11 @@ def _ask_for_erasing(stores: Stores, now: datetime) -> None:
 def _ask_for_copies(stores: Stores, _now: datetime) -> None:
     if copy_events.is_due(stores):
         enqueue(stores.redis, keys.UPKEEP, "copy_events")
+
+
+def _ask_for_roll_out(stores: Stores, _now: datetime) -> None:
+    if roll_out.is_due(stores):
+        enqueue(stores.redis, keys.UPKEEP, "roll_out")
 
 
 def _ask_for_prune(stores: Stores, _now: datetime) -> None:

@@ -1,6 +1,6 @@
 """The clients of a background process, opened once where it starts."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import redis
 from redis.backoff import NoBackoff
@@ -9,6 +9,7 @@ from sqlalchemy import Engine
 
 from domain.settings import Settings
 from schema.clickhouse_client import ClickHouse
+from schema.conditions import Remembered
 from schema.control.engine import open_control
 
 _REDIS_TIMEOUT_S = 2.0
@@ -22,6 +23,7 @@ class Stores:
     control: Engine
     redis: redis.Redis
     clickhouse: ClickHouse
+    conditions: Remembered = field(default_factory=Remembered)
 
     def close(self) -> None:
         """Let go of every connection."""

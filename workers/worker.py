@@ -27,15 +27,19 @@ from domain.settings import Settings
 from schema import keys
 from workers.copy_events import copy_events
 from workers.erase import erase
+from workers.evaluate import evaluate
 from workers.prune import prune
 from workers.queues import JOB_TIMEOUT_S, open_queues
+from workers.roll_out import roll_out
 from workers.stores import Stores, open_stores
 
 log = structlog.get_logger()
 JOBS: dict[str, Callable[..., None]] = {
     "copy_events": copy_events,
     "erase": erase,
+    "evaluate": evaluate,
     "prune": prune,
+    "roll_out": roll_out,
 }
 """Name in the queue → what is called with the stores, now, and the ids in the queue."""
 MAINTENANCE_S = 30

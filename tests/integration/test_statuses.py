@@ -66,7 +66,7 @@ def test_what_is_judged_is_recorded_with_the_watermark(control: Engine) -> None:
         (WEB, State.FIRING, at(10), 93.0, 1),
         (DB, State.FIRING, at(10), 93.0, 1),
     }
-    assert {one.group: one.status for one in found} == statuses.not_ok(control, [condition.id])[condition.id]
+    assert {one.group: one.status for one in found} == statuses.not_ok(control, condition.account_id)[condition.id]
     assert statuses.counts(control, account) == {State.FIRING: 2}
 
 
@@ -82,7 +82,7 @@ def test_several_moves_of_one_group_are_events_in_their_order(control: Engine) -
         (1, "firing", at(10).isoformat()),
         (2, "ok", at(20).isoformat()),
     ]
-    assert statuses.not_ok(control, [condition.id]) == {}
+    assert statuses.not_ok(control, condition.account_id) == {}
 
 
 def test_who_judges_the_same_instants_again_records_nothing(control: Engine) -> None:
@@ -187,7 +187,7 @@ def test_a_group_that_ended_can_begin_again(control: Engine) -> None:
     account = an_account(control)
     condition = a_condition(control, account)
     fire(control, condition, WEB)
-    status = statuses.not_ok(control, [condition.id])[condition.id][WEB]
+    status = statuses.not_ok(control, condition.account_id)[condition.id][WEB]
     ended = Move(WEB, status, None, end(status, "gone", at(20)), at(20), "gone")
     statuses.record(control, [judged(condition, at(10), at(20), ended)], at(22))
     assert statuses.of_condition(control, account, condition.id) == []
