@@ -55,6 +55,10 @@ class Settings(BaseSettings):
         1_830, gt=0, le=10_000, description="How long the 1h rollup is kept; older samples are refused"
     )
 
+    series_budget: int = Field(
+        5_000_000, gt=0, description="No monitor is rolled out further that would bring an account above so many series"
+    )
+
     # nodes
     ping_interval_s: int = Field(10, gt=0, description="How often agents are asked to ping")
     late_after_pings: int = Field(3, gt=0, description="Missed pings after which a node is late")

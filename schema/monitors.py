@@ -16,8 +16,8 @@ from domain.monitors import MONITORS_MAX, Spec, Target, as_json
 from domain.rollouts import MOVING, Move, Rollout, Stage
 from schema import events
 from schema.control.engine import reading
+from schema.control.tables import api_keys, monitors
 from schema.control.tables import events as log
-from schema.control.tables import monitors
 from schema.dashboards import names_of
 
 VERSIONS_LISTED = 100
@@ -234,12 +234,19 @@ def list_moving(engine: Engine) -> Sequence[Monitor]:
         return [_to_monitor(row) for row in found]
 
 
+def any_moving(engine: Engine) -> bool:
+    """Whether there are any such."""
+    moving = monitors.c.stage.in_([stage.value for stage in MOVING]) & monitors.c.is_paused.is_(False)
+    with reading(engine) as conn:
+        return conn.scalar(select(monitors.c.id).where(moving).limit(1)) is not None
+
+
 def versions(engine: Engine, account_id: AccountId, name: str) -> Sequence[Version]:
     """The latest versions, the newest first. Raises NotFound."""
     with reading(engine) as conn:
         monitor = _one(conn, account_id, name)
         found = conn.execute(_saves(monitor).order_by(log.c.version.desc()).limit(VERSIONS_LISTED)).all()
-        names = names_of(conn, [row.actor for row in found])
+        names = _names(conn, [row.actor for row in found])
     return [_to_version(row.payload, names[row.actor], row.at) for row in found]
 
 
@@ -310,8 +317,16 @@ def _keep_few(conn: Connection, account_id: AccountId) -> None:
         raise LimitReached(f"The account has {MONITORS_MAX} monitors; remove one that is no longer used")
 
 
+def _names(conn: Connection, actors: Sequence[str]) -> dict[str, str]:
+    """What to call who wrote a version: a person, or a key by which a program did."""
+    ids = {actor: actor.removeprefix("key/") for actor in actors if actor.startswith("key/")}
+    found = conn.execute(select(api_keys.c.id, api_keys.c.name).where(api_keys.c.id.in_(set(ids.values()))))
+    known = {key.id: f"the key {key.name}" for key in found}
+    return {**names_of(conn, actors), **{actor: known.get(key, "a key") for actor, key in ids.items()}}
+
+
 def _outdated(conn: Connection, last: Monitor) -> Outdated:
-    by = names_of(conn, [last.saved_by])[last.saved_by]
+    by = _names(conn, [last.saved_by])[last.saved_by]
     return Outdated(
         f"{by} saved version {last.head} of this monitor meanwhile; look at it before you save over it",
         saved_by=by,
