@@ -117,7 +117,8 @@ export class Chart {
     if (globalThis.Plotly) globalThis.Plotly.purge(this.canvas);
     this.plot.classList.remove("drawn");
     this.legend.replaceChildren();
-    for (const name of ["notes", "tier", "newest"]) this[name].textContent = "";
+    for (const name of ["notes", "tier"]) this[name].textContent = "";
+    this.newest.hidden = true;
   }
 
   redraw() {
