@@ -35,10 +35,16 @@ OPEN = frozenset({CommandState.QUEUED, CommandState.LEASED})
 
 
 class Kind(StrEnum):
-    """What a node can be asked to do; today only what follows from its state, so losing one loses nothing."""
+    """What a node can be asked to do: what follows from its state, or what a click asks again. To lose one is no loss.
+
+    A trial's payload is a bundle as domain/bundles.py has it, of one monitor whose version is 0. The agent checks it as
+    any other, runs it once beside its own set, sends none of its samples, and reports with the command's id as `trial`:
+    domain/monitor_runs.py.
+    """
 
     NOOP = "noop"
     DEREGISTER = "deregister"
+    TRIAL = "trial"
 
 
 SUPERSEDES = frozenset({Kind.DEREGISTER})

@@ -1,7 +1,7 @@
 """Commands in Redis: issued, leased by pings, settled by what nodes report.
 
-Only kinds that are derived from a node's state live here alone (see domain.commands.Kind); what a person orders will
-be an event of the control DB first, and be issued again from there.
+Only kinds that may be lost live here alone (see domain.commands.Kind): those that follow from a node's state, and
+trial runs, which whoever waits for one asks again.
 """
 
 from collections.abc import Sequence
