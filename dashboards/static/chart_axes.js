@@ -1,5 +1,5 @@
 // The axes of a chart: what lines and thresholds need, on a linear or a logarithmic scale.
-import { number } from "./format.js";
+import { tickText } from "./ticks.js";
 
 const POWERS_AT_MOST = 6;
 const LABEL_PX = 11;
@@ -36,7 +36,7 @@ export function logTicks(least, most, unit) {
   const digits = base === 10 && high - low <= 2 ? [1, 2, 5] : [1];
   const powers = Array.from({ length: Math.floor((high - low) / every) + 1 }, (_, i) => low + i * every);
   const values = powers.flatMap((n) => digits.map((digit) => digit * base ** n)).filter((value) => value <= base ** high * 1.0001);
-  return { values, texts: values.map((value) => number(value, unit).replace("/s", "")), limits: [low, high].map((n) => Math.log10(base ** n)) };
+  return { values, texts: values.map((value) => tickText(value, unit)), limits: [low, high].map((n) => Math.log10(base ** n)) };
 }
 
 /** A line across the graph for each threshold. */

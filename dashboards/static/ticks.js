@@ -123,7 +123,7 @@ function labelled(values, limits, unit) {
 }
 
 /** A number without the zeros and the "/s" that every tick of a graph would repeat. */
-function tickText(value, unit) {
+export function tickText(value, unit) {
   const text = number(Math.abs(value) < 1e-12 ? 0 : value, unit).replace("/s", "");
   return text.replace(/(\.\d*?)0+(?=\D|$)/, "$1").replace(/\.(?=\D|$)/, "");
 }

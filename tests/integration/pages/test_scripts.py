@@ -10,6 +10,7 @@ from playwright.sync_api import Page, sync_playwright
 
 from dashboards import static
 from dashboards.format import Unit, ago, duration, number
+from domain.query import Formula, Graph, Query, Threshold, as_json, to_url
 from tests.integration.pages.site import Site
 
 BERLIN = "Europe/Berlin"
@@ -196,3 +197,47 @@ def test_the_share_online_is_never_rounded_up_to_all_of_it(page: Page) -> None:
     assert call(page, "history.js", "onlineShare", periods) == 0.75
     shares = [1, 0.99999, 0.5, 0]
     assert call_all(page, "history.js", "percent", [[share] for share in shares]) == ["100%", "99.99%", "50%", "0%"]
+
+
+def test_browser_and_server_write_the_same_address(page: Page) -> None:
+    chance = random.Random(3)
+    text = "abc=!~,:/&?#%+'\"()*;@$[]{}|\\^` <>äß€😀-_."
+    words = ["".join(chance.choices(text, k=9)) for _ in range(300)]
+    graphs = [
+        Graph(
+            (
+                Query(
+                    "A",
+                    "net.bytes",
+                    (f"x={word}",),
+                    chance.choice(["avg", "rate"]),
+                    chance.choice([None, (), ("a", "b")]),
+                ),
+                Query("B", "b", across="sum", top=chance.choice([None, 7]), hidden=True),
+            ),
+            (Formula("F1", f"A / {number} + B"),),
+            ("1d", "1w"),
+            chance.choice(["lines", "stack"]),
+            chance.choice([True, False]),
+            chance.choice([None, "bytes"]),
+            (Threshold(number, word), Threshold(number + 0.5)),
+        )
+        for number, word in enumerate(words)
+    ]
+    written = call_all(page, "graph.js", "toUrl", [[as_json(graph)] for graph in graphs])
+    assert written == [to_url(graph) for graph in graphs]
+
+
+@pytest.mark.parametrize(
+    ("least", "most", "unit", "texts"),
+    [
+        (3, 70, "count", ["1", "2", "5", "10", "20", "50", "100"]),
+        (0.002, 8e4, "count", ["0.001", "0.1", "10", "1000", "100k"]),
+        (2_000, 9_000_000, "bytes_per_s", ["1 KiB", "8 KiB", "64 KiB", "512 KiB", "4 MiB"]),
+    ],
+)
+def test_powers_up_the_side(page: Page, least: float, most: float, unit: str, texts: list[str]) -> None:
+    found = call(page, "chart_axes.js", "logTicks", least, most, unit)
+    assert found["texts"] == texts
+    low, high = found["limits"]
+    assert 10**low <= least and most <= 10**high * 1.0001
