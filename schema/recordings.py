@@ -10,7 +10,7 @@ import redis.asyncio
 from sqlalchemy import Connection, Engine, select
 
 from domain.errors import InvalidBody, NotFound
-from domain.events import NewEvent
+from domain.events import SYSTEM, NewEvent
 from domain.ids import AccountId
 from domain.live import Wish
 from schema import events, keys, live
@@ -45,6 +45,20 @@ def start(
     """Record that live data is to be kept from now on. Raises InvalidBody."""
     if not timedelta(seconds=1) <= lasts <= LONGEST:
         raise InvalidBody(f"A recording lasts 1 s to {LONGEST // timedelta(minutes=1)} minutes")
+    return events.retrying(engine, lambda conn: start_in(conn, account_id, wish, lasts, note, now, actor=actor))
+
+
+def start_in(
+    conn: Connection,
+    account_id: AccountId,
+    wish: Wish,
+    lasts: timedelta,
+    note: str,
+    now: datetime,
+    *,
+    actor: str = SYSTEM,
+) -> Recording:
+    """As `start`, within the caller's transaction."""
     recording_id = uuid4()
     payload = {
         "account_id": str(account_id),
@@ -54,13 +68,14 @@ def start(
         "note": " ".join(note.split())[:NOTE_MAX],
         "ends_at": (now + lasts).isoformat(),
     }
+    events.append(conn, f"recording/{recording_id}", 0, [NewEvent("recording_started", payload, actor)], now)
+    return _one(conn, account_id, recording_id)
 
-    def work(conn: Connection) -> Recording:
-        started = NewEvent("recording_started", payload, actor)
-        events.append(conn, f"recording/{recording_id}", 0, [started], now)
-        return _one(conn, account_id, recording_id)
 
-    return events.retrying(engine, work)
+def running(conn: Connection, account_id: AccountId, now: datetime) -> set[str]:
+    """The nodes whose live data is being kept."""
+    query = select(recordings.c.node).where(recordings.c.account_id == account_id, recordings.c.ends_at > now)
+    return set(conn.scalars(query))
 
 
 def stop(engine: Engine, account_id: AccountId, recording_id: UUID, now: datetime, *, actor: str) -> Recording:

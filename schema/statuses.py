@@ -2,22 +2,25 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection, Engine, func, select, tuple_
 from sqlalchemy import Row as Record
 
+from domain.condition_notices import notice_of
 from domain.condition_specs import Condition
 from domain.conditions import Severity, State, Status, end
 from domain.errors import Conflict, NotFound
 from domain.evaluation import Group, Move
 from domain.events import SYSTEM, NewEvent
 from domain.ids import AccountId
-from schema import events, watermarks
+from domain.live import Wish
+from schema import deliveries, events, recordings, watermarks
 from schema.control.engine import reading
 from schema.control.tables import statuses
+from schema.recordings import Recording
 
 AT_ONCE = 200
 NOTE_MAX = 200
@@ -52,6 +55,26 @@ class Judged:
     moves: Sequence[tuple[Condition, Move]]
 
 
+@dataclass(frozen=True, slots=True)
+class Capture:
+    """A condition asks for its node's live data to be kept when it comes to this; notices link to it."""
+
+    condition_id: UUID
+    group: Group
+    wish: Wish
+    lasts: timedelta
+    note: str
+    base_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What followed from what was recorded: deliveries that wait to be sent, recordings that have begun."""
+
+    owed: int
+    recordings: Sequence[Recording]
+
+
 class Outrun(Conflict):
     """Someone else has judged, or changed, these conditions meanwhile: nothing was recorded."""
 
@@ -61,28 +84,40 @@ def stream_of(condition_id: UUID, group: Group) -> str:
     return f"status/{condition_id}/{group.sha256}"
 
 
-def record(engine: Engine, judged: Sequence[Judged], now: datetime) -> None:
+def record(
+    engine: Engine,
+    account_id: AccountId,
+    judged: Sequence[Judged],
+    now: datetime,
+    captures: Sequence[Capture] = (),
+) -> Recorded:
     """Move the watermarks, and record what changed with the deliveries it owes, all or nothing. Raises Outrun."""
     moves = [move for one in judged for move in one.moves]
-
-    def work(conn: Connection) -> None:
+    with engine.begin() as conn:
         if moves:
             events.hold(conn)
         for one in judged:
             ids = [condition.id for condition in one.conditions]
             if not watermarks.advance(conn, ids, one.before, one.to, one.every_s):
                 raise Outrun("The conditions were judged by someone else")
-        record_in(conn, moves, now)
-
-    with engine.begin() as conn:
-        work(conn)
+        return record_in(conn, account_id, moves, now, captures=captures)
 
 
-def record_in(conn: Connection, moves: Sequence[tuple[Condition, Move]], now: datetime, *, actor: str = SYSTEM) -> None:
-    """Append what changed, the oldest first, and owe what there is to tell.
+def record_in(
+    conn: Connection,
+    account_id: AccountId,
+    moves: Sequence[tuple[Condition, Move]],
+    now: datetime,
+    *,
+    captures: Sequence[Capture] = (),
+    actor: str = SYSTEM,
+) -> Recorded:
+    """Append what changed, the oldest first, owe what there is to tell, begin what is to be captured.
 
     Raises Outrun when a status is not what its first move began with.
     """
+    if not moves:
+        return Recorded(0, [])
     by_stream: dict[str, list[tuple[Condition, Move]]] = {}
     for condition, move in moves:
         by_stream.setdefault(stream_of(condition.id, move.group), []).append((condition, move))
@@ -92,8 +127,16 @@ def record_in(conn: Connection, moves: Sequence[tuple[Condition, Move]], now: da
             raise Outrun("A status was changed by someone else")
     versions = events.versions_of(conn, list(by_stream))
     facts = {stream: [_event(*one, actor) for one in made] for stream, made in by_stream.items()}
-    if facts:
-        events.append_all(conn, {stream: (versions[stream], new) for stream, new in facts.items()}, now)
+    events.append_all(conn, {stream: (versions[stream], new) for stream, new in facts.items()}, now)
+    begun = [(one, recordings.start_in(conn, account_id, one.wish, one.lasts, one.note, now)) for one in captures]
+    links = {(one.condition_id, one.group): f"{one.base_url}/recordings/{made.id}" for one, made in begun}
+    told = []
+    for stream, made in by_stream.items():
+        for version, (condition, move) in enumerate(made, start=versions[stream] + 1):
+            notice = notice_of(condition, move, stream, version, links.get((condition.id, move.group), ""))
+            told += [notice] if notice else []
+    told.sort(key=lambda notice: notice.at)
+    return Recorded(deliveries.owe_in(conn, account_id, told, now), [made for _, made in begun])
 
 
 def end_all(conn: Connection, condition: Condition, why: str, now: datetime, *, actor: str) -> None:
@@ -101,7 +144,7 @@ def end_all(conn: Connection, condition: Condition, why: str, now: datetime, *, 
     rows = conn.execute(select(statuses).where(statuses.c.condition_id == condition.id))
     found = [to_row(row) for row in rows]
     moves = [Move(row.group, row.status, None, end(row.status, why, now), now, why) for row in found]
-    record_in(conn, [(condition, move) for move in moves], now, actor=actor)
+    record_in(conn, condition.account_id, [(condition, move) for move in moves], now, actor=actor)
 
 
 def not_ok(engine: Engine, account_id: AccountId) -> dict[UUID, dict[Group, Status]]:

@@ -15,7 +15,7 @@ from domain.evaluation import judge
 from domain.ids import AccountId
 from schema import hearing, statuses, watermarks
 from schema.statuses import Judged, Outrun
-from workers import telling
+from workers import capturing, telling
 from workers.finding import Shape, find, shape_of
 from workers.stores import Stores
 
@@ -71,5 +71,7 @@ def _round(stores: Stores, account_id: AccountId, now: datetime, until_s: float)
 def _record(stores: Stores, account_id: AccountId, judged: Sequence[Judged], now: datetime) -> None:
     """What gave no moves is recorded together with what did, or at the end: a commit costs more than most judging."""
     if judged:
-        statuses.record(stores.control, judged, now)
+        captures = capturing.wanted(stores, account_id, judged, now)
+        recorded = statuses.record(stores.control, account_id, judged, now, captures)
         telling.tell(stores, account_id, judged)
+        capturing.keep(stores, recorded.recordings, now)

@@ -12,13 +12,25 @@ import redis
 import redis.asyncio
 from sqlalchemy import Engine, select
 
-from domain.condition_specs import Condition, MetricRule, NodesRule, Spec
+from domain.condition_specs import Capture, Condition, MetricRule, NodesRule, Spec
 from domain.conditions import NoData
 from domain.ids import AccountId
 from domain.nodes import NodeState, Said
 from domain.query import Query
 from domain.settings import Settings
-from schema import accounts, conditions, hearing, keys, migrate, nodes, readings, samples, statuses, watermarks
+from schema import (
+    accounts,
+    conditions,
+    hearing,
+    keys,
+    migrate,
+    nodes,
+    readings,
+    recordings,
+    samples,
+    statuses,
+    watermarks,
+)
 from schema.clickhouse_client import ClickHouse
 from schema.control import tables
 from schema.control.engine import reading
@@ -346,3 +358,40 @@ def replace_every(rule: MetricRule, every_s: int) -> MetricRule:
 
 def replace_query(rule: MetricRule, query: Query, **change: Any) -> MetricRule:
     return msgspec.structs.replace(rule, query=query, **change)
+
+
+def test_what_is_recorded_is_owed_in_the_same_breath(watch: Watch) -> None:
+    watch.condition()
+    watch.send({5: 95, 15: 10})
+    watch.judge(12)
+    watch.judge(22)
+    with reading(watch.stores.control) as conn:
+        owed = conn.execute(select(tables.deliveries).order_by(tables.deliveries.c.stream_version)).mappings().all()
+    assert [(one["kind"], one["stream_version"], one["state"], one["reason"]) for one in owed] == [
+        ("firing", 1, "withheld", "no channel to tell"),
+        ("resolved", 2, "withheld", "nobody was told that it fired"),
+    ]
+    assert owed[0]["facts"]["labels"] == {"node": "web-1"}
+
+
+def test_a_condition_arms_a_capture_of_its_node(watch: Watch) -> None:
+    watch.condition(Spec(CPU, capture=Capture("firing", 2)))
+    watch.send({5: 95})
+    watch.judge(12)
+    found = recordings.list_for(watch.stores.control, watch.account_id, "web-1")
+    assert [(one.metrics, one.every_ms, one.note, one.started_by) for one in found] == [
+        (["cpu"], 1_000, "CPU firing", "system")
+    ]
+    assert watch.sync.get(keys.recording(watch.account_id, "web-1")) == str(found[0].id).encode()
+    assert watch.sync.hlen(keys.live_viewers(watch.account_id, "web-1")) == 1
+    with reading(watch.stores.control) as conn:
+        facts = conn.scalar(select(tables.deliveries.c.facts))
+    assert facts
+    assert facts["recording"].endswith(f"/recordings/{found[0].id}")
+
+
+def test_catching_up_captures_nothing_that_is_past(watch: Watch) -> None:
+    watch.condition(Spec(CPU, capture=Capture("firing", 2)))
+    watch.send({5: 95})
+    watch.judge(300)
+    assert recordings.list_for(watch.stores.control, watch.account_id, "web-1") == []

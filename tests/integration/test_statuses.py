@@ -50,7 +50,7 @@ def judged(condition: Condition, before: datetime, to: datetime, *moves: Move) -
 
 def fire(control: Engine, condition: Condition, *groups: Group) -> None:
     moves = [moved(first(at(10)), OVER, at(10), one) for one in groups]
-    statuses.record(control, [judged(condition, NOON, at(10), *moves)], at(12))
+    statuses.record(control, condition.account_id, [judged(condition, NOON, at(10), *moves)], at(12))
 
 
 def test_what_is_judged_is_recorded_with_the_watermark(control: Engine) -> None:
@@ -75,7 +75,7 @@ def test_several_moves_of_one_group_are_events_in_their_order(control: Engine) -
     one = moved(first(at(10)), OVER, at(10))
     assert one.after
     other = moved(one.after, CALM, at(20))
-    statuses.record(control, [judged(condition, NOON, at(20), one, other)], at(600))
+    statuses.record(control, condition.account_id, [judged(condition, NOON, at(20), one, other)], at(600))
     with reading(control) as conn:
         told = events.read(conn, statuses.stream_of(condition.id, WEB))
     assert [(event.version, event.payload["to"], event.payload["at"]) for event in told] == [
@@ -114,7 +114,12 @@ def test_a_status_that_was_changed_meanwhile_outruns(control: Engine) -> None:
     condition = a_condition(control, an_account(control))
     fire(control, condition, WEB)
     with pytest.raises(Outrun):
-        statuses.record(control, [judged(condition, at(10), at(20), moved(first(at(20)), OVER, at(20)))], at(22))
+        statuses.record(
+            control,
+            condition.account_id,
+            [judged(condition, at(10), at(20), moved(first(at(20)), OVER, at(20)))],
+            at(22),
+        )
 
 
 def test_an_acknowledgement_does_not_hold_up_what_follows_and_ends_with_the_incident(control: Engine) -> None:
@@ -125,7 +130,9 @@ def test_an_acknowledgement_does_not_hold_up_what_follows_and_ends_with_the_inci
     assert statuses.acknowledge(control, account, condition, [WEB.sha256], "on it", at(16), actor=ME) == 0
     row = next(one for one in statuses.list_for(control, account) if one.group == WEB)
     assert (row.acknowledged_by, row.acknowledged_at, row.acknowledged_note) == (ME, at(15), "on it")
-    statuses.record(control, [judged(condition, at(10), at(20), moved(row.status, CALM, at(20)))], at(22))
+    statuses.record(
+        control, condition.account_id, [judged(condition, at(10), at(20), moved(row.status, CALM, at(20)))], at(22)
+    )
     row = next(one for one in statuses.of_condition(control, account, condition.id) if one.group == WEB)
     assert (row.status.state, row.acknowledged_by, row.version) == (State.OK, None, 3)
 
@@ -189,9 +196,11 @@ def test_a_group_that_ended_can_begin_again(control: Engine) -> None:
     fire(control, condition, WEB)
     status = statuses.not_ok(control, condition.account_id)[condition.id][WEB]
     ended = Move(WEB, status, None, end(status, "gone", at(20)), at(20), "gone")
-    statuses.record(control, [judged(condition, at(10), at(20), ended)], at(22))
+    statuses.record(control, condition.account_id, [judged(condition, at(10), at(20), ended)], at(22))
     assert statuses.of_condition(control, account, condition.id) == []
-    statuses.record(control, [judged(condition, at(20), at(30), moved(first(at(30)), OVER, at(30)))], at(32))
+    statuses.record(
+        control, condition.account_id, [judged(condition, at(20), at(30), moved(first(at(30)), OVER, at(30)))], at(32)
+    )
     assert statuses.list_for(control, account)[0].version == 3
     assert rebuild(control).is_identical
 
