@@ -1,29 +1,24 @@
 """The log and the state folded from it, on both databases and under races."""
 
 import threading
-from collections.abc import Callable
 from contextlib import ExitStack
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
 from uuid import uuid4
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from sqlalchemy import Connection, Engine, insert, select, text
 
-from domain.accounts import Role
-from domain.errors import Conflict, Forbidden, InvalidBody, NotFound, StoreUnavailable
-from domain.events import NewEvent, fold_all
-from domain.ids import UserId
+from domain.errors import Conflict, InvalidBody, StoreUnavailable
+from domain.events import NewEvent
 from domain.nodes import NodeState
-from schema import accounts, api_keys, memberships, nodes, users
+from schema import accounts, api_keys, nodes
 from schema import events as log
 from schema.control import tables
 from schema.control.engine import open_control, reading
-from schema.control.tables import STATES
 from schema.rebuild import Difference, rebuild
 from tests.racing import race
+from tests.state import rows_of
 
 NOON = datetime(2026, 1, 1, 12, 0, 0, 123456, tzinfo=UTC)
 CREATED = NewEvent("account_created", {"name": "home"})
@@ -40,14 +35,6 @@ def append(engine: Engine, stream: str, version: int, *new: NewEvent, now: datet
 
 def a_stream() -> str:
     return f"account/{uuid4()}"
-
-
-def rows_of(engine: Engine) -> dict[str, list[dict[str, object]]]:
-    with reading(engine) as conn:
-        return {
-            table.name: [dict(row) for row in conn.execute(select(table).order_by(*table.primary_key)).mappings()]
-            for table in STATES.values()
-        }
 
 
 def test_events_and_their_row_are_written_together(control: Engine) -> None:
@@ -246,59 +233,8 @@ def test_a_reading_transaction_may_not_write(postgres_control_url: str) -> None:
     engine.dispose()
 
 
-OPERATIONS: dict[str, Callable[[Engine, accounts.AccountRow, int, datetime], object]] = {
-    "rename": lambda db, account, n, now: accounts.rename(db, account.id, f"name {n}", now, actor="system"),
-    "join": lambda db, account, n, now: memberships.grant(
-        db, account.id, _user(db, n, now), list(Role)[n % 3], now, actor="system"
-    ),
-    "leave": lambda db, account, n, now: memberships.revoke(db, account.id, _user(db, n, now), now, actor="system"),
-    "key": lambda db, account, n, now: api_keys.create(db, account.id, f"key {n}", ["read"], now),
-    "revoke": lambda db, account, n, now: [
-        api_keys.revoke(db, account.id, key.id, now) for key in api_keys.list_for(db, account.id)[:n]
-    ],
-    "contact": lambda db, account, n, now: nodes.register(
-        db, account.id, f"node {n}", f"instance {n % 2}", now, labels={"n": str(n)}, agent={"load": n / 3, "cpus": [n]}
-    ),
-    "move": lambda db, account, n, now: [
-        nodes.transition(db, account.id, node.id, list(NodeState)[n], cause="test", now=now)
-        for node in nodes.list_for(db, account.id)
-    ],
-}
-
-
 def _rename_at(db: Engine, stream: str, version: int, writer: int) -> int:
     return append(db, stream, version, renamed(f"writer {writer}"))
-
-
-def _user(db: Engine, n: int, now: datetime) -> UserId:
-    return log.retrying(db, lambda conn: users.find_or_create(conn, f"user{n}@example.org", now)).id
-
-
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.lists(st.tuples(st.sampled_from(sorted(OPERATIONS)), st.integers(0, 3)), max_size=12))
-def test_state_is_the_fold_of_the_log(control: Engine, story: list[tuple[str, int]]) -> None:
-    account = accounts.create(control, "home", "owner@example.org", NOON)
-    for minute, (operation, n) in enumerate(story, start=1):
-        try:
-            OPERATIONS[operation](control, account, n, NOON + timedelta(minutes=minute))
-        except (Forbidden, NotFound):
-            continue
-    before = rows_of(control)
-    assert _folded(control) == {name: {repr(row) for row in rows} for name, rows in before.items()}
-    assert rebuild(control).is_identical
-    assert rows_of(control) == before
-
-
-def _folded(engine: Engine) -> dict[str, set[str]]:
-    """Every stream folded here, in Python, and written as text: by state table."""
-    folded: dict[str, set[str]] = {table.name: set() for table in STATES.values()}
-    with reading(engine) as conn:
-        for stream in conn.scalars(select(tables.events.c.stream).distinct()):
-            table, _ = log.identity(stream)
-            row = fold_all(None, log.read(conn, stream))
-            if row is not None:
-                folded[table.name].add(repr({column.name: row[column.name] for column in table.columns}))
-    return folded
 
 
 def test_rebuild_puts_right_what_was_changed_by_hand_and_says_so(control: Engine) -> None:
