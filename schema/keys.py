@@ -39,9 +39,11 @@ ALIVE_S = 15
 """A process without a sign of life for so long counts as dead."""
 EVALUATE = "evaluate"
 """RQ queue of what is judged every few seconds."""
+DELIVER = "deliver"
+"""RQ queue that wakes whoever sends what is owed."""
 UPKEEP = "upkeep"
 """RQ queue of what must be done now and then, and hurries nobody."""
-QUEUES = (EVALUATE, UPKEEP)
+QUEUES = (EVALUATE, DELIVER, UPKEEP)
 """All RQ queues, the most urgent first."""
 HEARING = "{hearing}"
 OUTAGES = "{hearing}:outages"

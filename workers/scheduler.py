@@ -19,7 +19,7 @@ from domain.errors import MetristError
 from domain.settings import Settings
 from schema import keys, watermarks
 from schema.lua import Lua
-from workers import copy_events, erase, roll_out, wall_clock
+from workers import copy_events, deliver, erase, roll_out, wall_clock
 from workers.queues import enqueue
 from workers.stores import Stores, open_stores
 from workers.sweep import reconcile, sweep_liveness
@@ -28,6 +28,7 @@ log = structlog.get_logger()
 SWEEP_EVERY_S = 2
 RECONCILE_EVERY_S = 60
 EVALUATE_EVERY_S = 1
+DELIVER_EVERY_S = 1
 ADOPT_EVERY_S = 60
 ERASE_EVERY_S = 5
 COPY_EVERY_S = 10
@@ -120,6 +121,7 @@ def _scheduler(clock: Clock) -> BackgroundScheduler:
     every(RECONCILE_EVERY_S, "reconcile", _reconcile, soon)
     every(EVALUATE_EVERY_S, "evaluate", _ask_for_evaluation, soon)
     every(ADOPT_EVERY_S, "adopt", _adopt, soon)
+    every(DELIVER_EVERY_S, "deliver", _ask_for_deliveries, soon)
     every(ERASE_EVERY_S, "erase", _ask_for_erasing, soon)
     every(COPY_EVERY_S, "copy_events", _ask_for_copies, soon)
     every(ROLL_OUT_EVERY_S, "roll_out", _ask_for_roll_out, soon)
@@ -142,6 +144,11 @@ def _ask_for_evaluation(stores: Stores, now: datetime) -> None:
 
 def _adopt(stores: Stores, now: datetime) -> None:
     watermarks.adopt(stores.control, now)
+
+
+def _ask_for_deliveries(stores: Stores, now: datetime) -> None:
+    if deliver.is_due(stores, now):
+        enqueue(stores.redis, keys.DELIVER, "deliver")
 
 
 def _ask_for_erasing(stores: Stores, now: datetime) -> None:

@@ -11,6 +11,7 @@ from domain.settings import Settings
 from schema.clickhouse_client import ClickHouse
 from schema.conditions import Remembered
 from schema.control.engine import open_control
+from workers.crew import Crew
 
 _REDIS_TIMEOUT_S = 2.0
 
@@ -24,9 +25,11 @@ class Stores:
     redis: redis.Redis
     clickhouse: ClickHouse
     conditions: Remembered = field(default_factory=Remembered)
+    crew: Crew = field(default_factory=Crew)
 
     def close(self) -> None:
-        """Let go of every connection."""
+        """Let go of every connection, once whoever uses one had a moment to end."""
+        self.crew.close()
         self.redis.close()
         self.control.dispose()
         self.clickhouse.close()

@@ -26,6 +26,7 @@ from rq.serializers import JSONSerializer
 from domain.settings import Settings
 from schema import keys
 from workers.copy_events import copy_events
+from workers.deliver import deliver
 from workers.erase import erase
 from workers.evaluate import evaluate
 from workers.prune import prune
@@ -36,6 +37,7 @@ from workers.stores import Stores, open_stores
 log = structlog.get_logger()
 JOBS: dict[str, Callable[..., None]] = {
     "copy_events": copy_events,
+    "deliver": deliver,
     "erase": erase,
     "evaluate": evaluate,
     "prune": prune,
