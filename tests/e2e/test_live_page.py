@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from agent.config import default_node
 from tests.e2e.platforms import Platform
 
 CPU = "[data-metric='cpu.usage_percent']"
@@ -29,7 +30,7 @@ def page(browser: Browser, platform: Platform) -> Iterator[Page]:
     page.goto(sign_in_url(platform))
     page.get_by_role("button", name="Sign in").click()
     page.wait_for_url("**/nodes")
-    page.locator("td.name a").first.click()
+    page.goto(f"{platform.url}/nodes/{default_node()}")
     page.locator(f"{CPU} .js-plotly-plot").wait_for(timeout=SOON_MS)
     yield page
     assert complaints == []
