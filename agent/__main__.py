@@ -9,6 +9,8 @@ from pathlib import Path
 
 from agent import config, loop
 from agent.config import AgentConfig
+from agent.monitors.allowed import allowed
+from agent.monitors.bundle import checked_public_key
 
 
 def main(argv: Sequence[str] | None = None, program: str = "metrist agent") -> int:
@@ -66,6 +68,21 @@ def _parser(program: str) -> argparse.ArgumentParser:
         help="this node comes and goes: it is never late, and a stop or some silence takes it off the list "
         "[METRIST_EPHEMERAL=1]",
     )
+    add(
+        "--allow-monitors",
+        metavar="WHAT",
+        nargs="?",
+        const="",
+        help="run the monitors that the server hands out, and let them reach WHAT beside the agent's own figures: "
+        "http, tcp (each may be limited, like tcp=HOST:PORT), file=FOLDER, exec=FOLDER, several with commas between "
+        "(default: run none) [METRIST_AGENT_ALLOW_MONITORS]",
+    )
+    add(
+        "--monitor-key",
+        metavar="KEY",
+        help="public key that monitors must be signed with (default: the first one that the server tells) "
+        "[METRIST_AGENT_MONITOR_KEY]",
+    )
     return parser
 
 
@@ -96,6 +113,10 @@ def _config(given: argparse.Namespace, environ: Mapping[str, str]) -> AgentConfi
         ),
         is_ephemeral=given.ephemeral
         or config.checked_switch("METRIST_EPHEMERAL", environ.get("METRIST_EPHEMERAL", "")),
+        monitors=allowed(
+            environ.get("METRIST_AGENT_ALLOW_MONITORS") if given.allow_monitors is None else given.allow_monitors
+        ),
+        monitor_key=checked_public_key(given.monitor_key or environ.get("METRIST_AGENT_MONITOR_KEY") or ""),
     )
 
 

@@ -21,7 +21,8 @@ from agent.proxy import proxy_for, proxy_headers
 Shape = TypeVar("Shape")
 
 CONNECT_TIMEOUT_S = 10.0
-REPLY_MAX_BYTES = 1_048_576
+REPLY_MAX_BYTES = 4_194_304
+"""A hundred monitors of 32 kB, the most that a server answers with."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class Unreachable(Exception):
 
 
 class Client:
-    """Posts to one server. For one thread; only `abort` may be called from another."""
+    """Posts to one server, and gets from it. For one thread; only `abort` may be called from another."""
 
     def __init__(self, server: str, headers: Mapping[str, str]) -> None:
         self._server = urlsplit(server)
@@ -75,19 +76,11 @@ class Client:
 
     def post(self, path: str, body: bytes, headers: Mapping[str, str], timeout_s: float) -> Reply:
         """Send a body and read the answer, within the time-out as a whole; raises Unreachable."""
-        was_open = self._connection is not None
-        try:
-            return self._post(path, body, headers, timeout_s)
-        except (ConnectionResetError, BrokenPipeError) as error:
-            # The server may close an idle connection just as it is used again; what we send may be sent twice.
-            if not was_open or self._is_aborted:
-                raise Unreachable(_explain(error)) from error
-        except (OSError, http.client.HTTPException) as error:
-            raise Unreachable(_explain(error)) from error
-        try:
-            return self._post(path, body, headers, timeout_s)
-        except (OSError, http.client.HTTPException) as error:
-            raise Unreachable(_explain(error)) from error
+        return self._try("POST", path, body, headers, timeout_s)
+
+    def get(self, path: str, headers: Mapping[str, str], timeout_s: float) -> Reply:
+        """Read what is there, within the time-out as a whole; raises Unreachable."""
+        return self._try("GET", path, None, headers, timeout_s)
 
     def abort(self) -> None:
         """Make the request under way fail now, and every later one."""
@@ -101,13 +94,28 @@ class Client:
         if connection is not None:
             connection.close()
 
-    def _post(self, path: str, body: bytes, headers: Mapping[str, str], timeout_s: float) -> Reply:
+    def _try(self, method: str, path: str, body: bytes | None, headers: Mapping[str, str], timeout_s: float) -> Reply:
+        was_open = self._connection is not None
+        try:
+            return self._send(method, path, body, headers, timeout_s)
+        except (ConnectionResetError, BrokenPipeError) as error:
+            # The server may close an idle connection just as it is used again; what we send may be sent twice.
+            if not was_open or self._is_aborted:
+                raise Unreachable(_explain(error)) from error
+        except (OSError, http.client.HTTPException) as error:
+            raise Unreachable(_explain(error)) from error
+        try:
+            return self._send(method, path, body, headers, timeout_s)
+        except (OSError, http.client.HTTPException) as error:
+            raise Unreachable(_explain(error)) from error
+
+    def _send(self, method: str, path: str, body: bytes | None, headers: Mapping[str, str], timeout_s: float) -> Reply:
         connection = self._connected(timeout_s)
         connection.sock.settimeout(timeout_s)
-        deadline = _Deadline(connection.sock, timeout_s)
+        deadline = Deadline(connection.sock, timeout_s)
         deadline.start()
         try:
-            connection.request("POST", self._target(path), body, {**self._headers, **headers})
+            connection.request(method, self._target(path), body, {**self._headers, **headers})
             response = connection.getresponse()
             reply = _read(response)
         except BaseException as error:
@@ -150,7 +158,7 @@ class Client:
         return self._server.path + path
 
 
-class _Deadline(Timer):
+class Deadline(Timer):
     """Ends a whole request in time: a socket's own time-out starts anew with every byte a slow server drips."""
 
     def __init__(self, sock: socket.socket, timeout_s: float) -> None:

@@ -28,6 +28,10 @@ class Finished(msgspec.Struct):
     message: str
 
 
+class Failed(Exception):
+    """A command could not be carried out; the message is for the person who asked."""
+
+
 def do_nothing(_payload: Mapping[str, Any]) -> str:
     """Show that the way to this machine and back works."""
     return "nothing was to be done"
@@ -49,7 +53,9 @@ COMMANDS: dict[str, Callable[[Mapping[str, Any]], str]] = {
 class Commander:
     """Carries out commands, each id once: a repeated one only gets the same report again."""
 
-    def __init__(self) -> None:
+    def __init__(self, more: Mapping[str, Callable[[str, Mapping[str, Any]], str]] | None = None) -> None:
+        """more: kinds that only some agents know; their functions get the command's id, too."""
+        self._more = more or {}
         self._finished: OrderedDict[str, Finished] = OrderedDict()
 
     def carry_out(self, command: Command) -> Finished:
@@ -57,18 +63,23 @@ class Commander:
         known = self._finished.get(command.id)
         if known is not None:
             return known
-        finished = self._finished[command.id] = _attempt(command)
+        finished = self._finished[command.id] = self._attempt(command)
         log.info("command %s (%s) %s: %s", command.id, command.kind, finished.state, finished.message)
         if len(self._finished) > REMEMBERED:
             self._finished.popitem(last=False)
         return finished
 
+    def _attempt(self, command: Command) -> Finished:
+        try:
+            return Finished(command.id, "done", self._carried_out(command, command.payload or {}))
+        except Failed as error:
+            return Finished(command.id, "failed", str(error))
+        except Exception as error:  # whatever it is, the person who asked must hear of it
+            return Finished(command.id, "failed", repr(error))
 
-def _attempt(command: Command) -> Finished:
-    function = COMMANDS.get(command.kind)
-    if function is None:
-        return Finished(command.id, "failed", f"this agent does not know the command {command.kind}")
-    try:
-        return Finished(command.id, "done", function(command.payload or {}))
-    except Exception as error:  # whatever it is, the person who asked must hear of it
-        return Finished(command.id, "failed", repr(error))
+    def _carried_out(self, command: Command, payload: Mapping[str, Any]) -> str:
+        if command.kind in self._more:
+            return self._more[command.kind](command.id, payload)
+        if command.kind not in COMMANDS:
+            raise Failed(f"this agent does not know the command {command.kind}")
+        return COMMANDS[command.kind](payload)

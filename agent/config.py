@@ -10,6 +10,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from agent.monitors.allowed import Allowed
+
 
 def _version() -> str:
     """The platform's; where only the agent is installed, as a server hands it out (/download), its own."""
@@ -37,6 +39,9 @@ class AgentConfig:
     buffer_bytes: int = 64_000_000
     goodbye_s: float = 60.0
     is_ephemeral: bool = False
+    monitors: Allowed | None = None
+    """What monitors may do here; None for none at all."""
+    monitor_key: str = ""
     timeout_s: float = 30.0
     back_off_s: float = 45.0  # less than the minute after its return in which a server calls nobody late
     key_retry_s: float = 60.0

@@ -5,6 +5,7 @@ import queue
 import signal
 import threading
 import time
+from functools import partial
 from typing import TypeAlias
 
 import msgspec
@@ -15,7 +16,9 @@ from agent.client import Client
 from agent.collect import Collector, parts
 from agent.config import VERSION, AgentConfig
 from agent.live import Live
+from agent.monitors.service import Monitors
 from agent.outage import Outage
+from agent.parts import Metrics
 from agent.ping import Pinger
 from agent.schedule import Schedule, phase_of
 from agent.sender import LAST_SEND_S, Sender
@@ -62,7 +65,11 @@ def _watch(config: AgentConfig, kept: State, stops: Stops) -> None:
     snapshots_client, ping_client = Client(config.server, headers), Client(config.server, headers)
     live = Live(config, str(kept.instance), Client(config.server, headers), lambda: parts(lambda: buffer.snapshots))
     sender = Sender(config, buffer, snapshots_client, outage)
-    pinger = Pinger(config, kept.instance, ping_client, outage, live)
+    monitors = None
+    if config.monitors is not None:
+        new_client = partial(Client, config.server, headers)
+        monitors = Monitors(config, config.monitors, kept, buffer, new_client, outage, sender.wake)
+    pinger = Pinger(config, kept.instance, ping_client, outage, live, monitors)
     sending = threading.Thread(target=sender.run, name="sender", daemon=True)
     pinging = threading.Thread(target=pinger.run, name="pinger", daemon=True)
     streaming = threading.Thread(target=live.run, name="live", daemon=True)
@@ -73,8 +80,12 @@ def _watch(config: AgentConfig, kept: State, stops: Stops) -> None:
     pinging.start()
     streaming.start()
     sender.wake()  # what an earlier process left
-    _take_snapshots(config, kept, buffer, sender, stops)
+    if monitors:
+        monitors.start()
+    _take_snapshots(config, kept, buffer, sender, stops, monitors)
     until_s = time.monotonic() + STOP_S
+    if monitors:
+        monitors.stop()
     live.stop()
     pinger.stop()
     sender.stop()
@@ -95,7 +106,9 @@ def _opened_buffer(config: AgentConfig, kept: State) -> Buffer:
         raise StateUnusable(f"the buffer in {kept.buffer_dir} cannot be read: {error.strerror}") from error
 
 
-def _take_snapshots(config: AgentConfig, kept: State, buffer: Buffer, sender: Sender, stops: Stops) -> None:
+def _take_snapshots(
+    config: AgentConfig, kept: State, buffer: Buffer, sender: Sender, stops: Stops, monitors: Monitors | None
+) -> None:
     """Take them until asked to stop."""
     collector = Collector(parts(lambda: buffer.snapshots))
     collector.collect()  # rates need a reading to compare with
@@ -105,7 +118,10 @@ def _take_snapshots(config: AgentConfig, kept: State, buffer: Buffer, sender: Se
     due_s = min(started_s + FIRST_SNAPSHOT_S, schedule.next_after(started_s))
     rest_s = config.interval_s / 2
     while not _asked_to_stop(stops, due_s):
-        buffer.append(_snapshot(config.node, collector))
+        metrics = collector.collect()
+        buffer.append(_snapshot(config.node, metrics))
+        if monitors:
+            monitors.measured(metrics)
         sender.wake()
         due_s, rest_s = schedule.next_after(time.monotonic() + rest_s), 0.0
 
@@ -118,6 +134,5 @@ def _asked_to_stop(stops: Stops, due_s: float) -> bool:
     return True
 
 
-def _snapshot(node: str, collector: Collector) -> bytes:
-    ts_s = round(time.time(), 3)
-    return msgspec.json.encode({"node": node, "ts": ts_s, "metrics": collector.collect()})
+def _snapshot(node: str, metrics: Metrics) -> bytes:
+    return msgspec.json.encode({"node": node, "ts": round(time.time(), 3), "metrics": metrics})

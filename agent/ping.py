@@ -13,6 +13,7 @@ from agent.client import Client, Unreachable
 from agent.commands import Command, Commander, Finished
 from agent.config import VERSION, AgentConfig
 from agent.live import Ask, Live
+from agent.monitors.service import Monitors
 from agent.outage import Outage
 from agent.retry import Retry
 from agent.seldom import Seldom
@@ -22,32 +23,50 @@ WAIT_MAX_S = 55.0
 INTERVAL_MIN_S, INTERVAL_MAX_S = 0.1, 3600.0
 
 
+class MonitorsAsk(msgspec.Struct):
+    """The set of monitors that this node is to run."""
+
+    hash: str
+
+
 class Answer(msgspec.Struct):
     """A ping's answer, as far as this agent reads it."""
 
     ping_interval_s: float
     commands: Sequence[Command] = ()
     live: Ask | None = None
+    monitors: MonitorsAsk | None = None
 
 
 class Pinger:
     """Pings until told to stop. `run` is a thread's work."""
 
-    def __init__(self, config: AgentConfig, instance: UUID, client: Client, outage: Outage, live: Live) -> None:
+    def __init__(
+        self,
+        config: AgentConfig,
+        instance: UUID,
+        client: Client,
+        outage: Outage,
+        live: Live,
+        monitors: Monitors | None = None,
+    ) -> None:
+        """monitors: None where this machine's owner allows none."""
         self._config = config
         self._live = live
+        self._monitors = monitors
         self._client = client
         self._retry = Retry("ping", config, outage)
-        self._commander = Commander()
+        self._commander = Commander({"trial": monitors.try_out} if monitors else {})
         self._seldom = Seldom()
         self._stopping = Event()
         self._interval_s: float | None = None
         self._unreported: list[Finished] = []
+        self._agent = {"version": VERSION, "os": _system_name()}
         self._about_us = {
             "node": config.node,
             "instance": str(instance),
             "run": uuid4().hex[:8],
-            "agent": {"version": VERSION, "os": _system_name()},
+            "agent": self._agent,
             "labels": dict(config.labels),
             "ephemeral": config.is_ephemeral,
         }
@@ -103,7 +122,8 @@ class Pinger:
         self._unreported = [self._commander.carry_out(command) for command in answer.commands]
         self._interval_s = min(max(answer.ping_interval_s, INTERVAL_MIN_S), INTERVAL_MAX_S)
         is_asked = answer.live is not None and self._live.ask(answer.live)
-        if wait_s == 0 or self._unreported or is_asked:
+        runs_others = self._take_up(answer.monitors)
+        if wait_s == 0 or self._unreported or is_asked or runs_others:
             return 0
         # A server that cannot hold a ping answers early; it must not be asked in a circle.
         return max(0.0, started_s + wait_s - time.monotonic())
@@ -112,7 +132,14 @@ class Pinger:
         body: dict[str, object] = {**self._about_us, "sent_at": time.time(), "wait": wait_s, "finished": reported}
         if self._live.serves is not None:
             body["live"] = self._live.serves
+        if self._monitors is not None:
+            body["monitors"] = self._monitors.hash
+            body["agent"] = {**self._agent, **self._monitors.facts_for_ping()}
         return body if self._interval_s is None else {**body, "ping_interval_s": self._interval_s}
+
+    def _take_up(self, asked: MonitorsAsk | None) -> bool:
+        """Whether other monitors run now, which the server is to hear at once."""
+        return asked is not None and self._monitors is not None and self._monitors.want(asked.hash)
 
     def _goodbye(self) -> dict[str, object]:
         if self._config.goodbye_s == 0 or self._config.is_ephemeral:

@@ -21,6 +21,7 @@ class State:
     instance: UUID
     buffer_dir: Path
     rejected_dir: Path
+    monitors_dir: Path
 
 
 @contextmanager
@@ -38,7 +39,7 @@ def opened(folder: Path) -> Iterator[State]:
         raise StateUnusable(f"the state folder {folder} cannot be used: {error.strerror}; give another one") from error
     with lock:
         _lock(lock, folder)
-        yield State(_instance(folder / "instance"), buffer_dir, rejected_dir)
+        yield State(_instance(folder / "instance"), buffer_dir, rejected_dir, folder / "monitors")
 
 
 def _lock(lock: IO[str], folder: Path) -> None:

@@ -1,7 +1,7 @@
 """GET /download/metrist_agent-….whl: the agent alone, as a wheel made from the files that this server runs itself.
 
 So a bare machine installs the agent that fits its server, from its server, with pip and without a package index of
-ours. The wheel holds the package `agent` and asks for the four libraries that it imports; nothing of it is secret,
+ours. The wheel holds the package `agent` and asks for the five libraries that it imports; nothing of it is secret,
 and pip has no session, so anybody may fetch it.
 """
 
@@ -21,7 +21,7 @@ from fastapi.responses import Response
 
 from domain.errors import NotFound
 
-NEEDS = frozenset({"lupa", "msgspec", "psutil", "zstandard"})
+NEEDS = frozenset({"lupa", "msgspec", "psutil", "pynacl", "zstandard"})
 """What the agent needs of others, as packages are called; their versions are those that the platform itself asks for."""
 _PACKAGE = "agent"
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the same files make the same wheel

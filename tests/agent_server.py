@@ -95,6 +95,8 @@ class AgentServer:
         self._http.server_close()
 
     def answer(self, path: str, body: bytes, headers: Mapping[str, str]) -> Answer | None:
+        if path.startswith("/api/v1/monitors/runs?"):
+            return self.answer_runs(json.loads(body))
         if path == "/api/v1/ping":
             return self._answer_ping(json.loads(body))
         if headers.get("Content-Encoding") == "zstd":
@@ -106,17 +108,41 @@ class AgentServer:
         self.posts.append(post)
         return answer
 
+    def answer_get(self, path: str) -> Answer:
+        """There is nothing to get here; tests/monitor_server.py has monitors."""
+        return problem(404, f"nothing is at {path}")
+
+    def answer_runs(self, _reports: list[dict[str, Any]]) -> Answer:
+        return problem(404, "no monitors here")
+
+    def monitors_for(self, _ping: dict[str, Any]) -> dict[str, Any] | None:
+        """What a ping's answer says of monitors."""
+        return None
+
     def _answer_ping(self, ping: dict[str, Any]) -> Answer:
         self.pings.append(ping)
         answer = self.judge_ping(ping)
         if answer is not None:
             return answer
         until_s = time.monotonic() + ping["wait"]
-        while not self.commands and time.monotonic() < until_s and not self._closing.is_set():
+        while (
+            not self.commands
+            and not self.monitors_for(ping)
+            and time.monotonic() < until_s
+            and not self._closing.is_set()
+        ):
             time.sleep(0.01)
         commands, self.commands = self.commands, []
         body = {"server_time": time.time(), "ping_interval_s": self.ping_interval_s, "commands": commands}
-        return Answer(200, {**body, "monitors": None, "live": None, "node": {"name": ping["node"], "state": "online"}})
+        return Answer(
+            200,
+            {
+                **body,
+                "monitors": self.monitors_for(ping),
+                "live": None,
+                "node": {"name": ping["node"], "state": "online"},
+            },
+        )
 
 
 class _Http(ThreadingHTTPServer):
@@ -152,6 +178,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.connections.discard(self.request)
         super().finish()
 
+    def do_GET(self) -> None:
+        self._send(self.server.server.answer_get(self.path))
+
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
         answer = self.server.server.answer(self.path, body, dict(self.headers.items()))
@@ -160,6 +189,9 @@ class _Handler(BaseHTTPRequestHandler):
         if answer is None or self.server.closing.is_set():
             self.close_connection = True
             return
+        self._send(answer)
+
+    def _send(self, answer: Answer) -> None:
         data = json.dumps(answer.body).encode()
         self.send_response(answer.status)
         for name, value in {"Content-Type": "application/json", **answer.headers}.items():
