@@ -22,8 +22,7 @@ STEPS_S = (
 POINTS_DEFAULT = 600
 POINTS_MAX = 11_000
 SERIES_MAX = 20_000
-
-
+WHOLE_BUCKETS_MIN = 100
 CLOSED_AFTER_S = 300
 """A bucket that ended so long ago has got what it gets, but for late samples: its answers may be remembered."""
 
@@ -129,6 +128,20 @@ def closed_until(plan: Plan, now_s: float) -> int:
     """Where the closed buckets of a plan end, Unix seconds on its grid: from its `from_s`, none, to its `to_s`, all."""
     closed_s = int((now_s - CLOSED_AFTER_S) // plan.step_s) * plan.step_s
     return min(max(closed_s, plan.from_s), plan.to_s)
+
+
+def whole(plan: Plan) -> Plan:
+    """For a question about a plan's window as a whole: from the coarsest tier that has a hundred buckets in it.
+
+    The window is widened to whole buckets of that tier: by a hundredth at each edge, at most.
+    """
+    for tier in COARSEST_FIRST:
+        width_s = max(tier.width_s, 1)
+        if tier.width_s <= plan.resolution.width_s:
+            return plan
+        if plan.to_s - plan.from_s >= WHOLE_BUCKETS_MIN * width_s:
+            return Plan(tier, plan.step_s, plan.from_s // width_s * width_s, -(-plan.to_s // width_s) * width_s)
+    return plan
 
 
 _RELATIVE = re.compile(r"now(?:-(\d+(?:\.\d+)?)([smhdwy]))?")

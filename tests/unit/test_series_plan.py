@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from domain import series
 from domain.errors import InvalidQuery
-from domain.series import Retention, Window
+from domain.series import HOUR, MINUTE, RAW, Plan, Retention, Window
 
 DAY_S = 86_400
 NOW_S = 1_767_225_600.0
@@ -56,6 +56,20 @@ def test_every_plan_is_whole_buckets_over_the_window(
     assert window.from_s - plan.from_s < plan.step_s and plan.to_s - window.to_s < plan.step_s + 1
     if plan.resolution.width_s:
         assert plan.step_s % plan.resolution.width_s == 0
+
+
+@pytest.mark.parametrize(
+    ("plan", "expected"),
+    [
+        pytest.param(Plan(MINUTE, 1_800, 1_800, 2_592_000), Plan(HOUR, 1_800, 0, 2_592_000), id="a month: hours"),
+        pytest.param(Plan(MINUTE, 60, 60, 86_400), Plan(MINUTE, 60, 60, 86_400), id="a day: too few hours"),
+        pytest.param(Plan(RAW, 10, 10, 7_210), Plan(MINUTE, 10, 0, 7_260), id="two hours of samples: minutes"),
+        pytest.param(Plan(RAW, 1, 0, 600), Plan(RAW, 1, 0, 600), id="ten minutes: as it is"),
+        pytest.param(Plan(HOUR, 3_600, 0, 7_200), Plan(HOUR, 3_600, 0, 7_200), id="never finer"),
+    ],
+)
+def test_a_window_as_a_whole_is_read_from_few_buckets(plan: Plan, expected: Plan) -> None:
+    assert series.whole(plan) == expected
 
 
 @pytest.mark.parametrize(
