@@ -1,5 +1,5 @@
 // Fetch the series of many graphs with few requests, and none whose answer nobody waits for any more.
-const METRICS_AT_ONCE = 8;
+const METRICS_AT_ONCE = 32; // a screenful: one question of 24 metrics takes half as long as three of eight
 
 export class Loader {
   #node;

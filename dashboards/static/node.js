@@ -12,6 +12,7 @@ import { follow } from "./stream.js";
 import { instant } from "./ticks.js";
 import { wireToolbar } from "./toolbar.js";
 
+const NEARLY_PX = 240; // beyond the screen's edges: graphs there are made ready
 const WHOLE_EVERY = 12; // refreshes: one of them asks for everything again, and finds what arrived late
 const EDGE_BUCKETS = 3;
 const EDGE_S = 30;
@@ -28,7 +29,7 @@ const panels = new Map();
 const page = { range: parse(location.search), fromS: 0, toS: 0, colours: null, refreshes: 0, timer: 0, redraw: 0, stretch: 0 };
 const seen = () => [...panels.values()].filter((panel) => panel.isSeen);
 
-const watcher = new IntersectionObserver((entries) => entries.forEach(sight), { rootMargin: "240px 0px" });
+const watcher = new IntersectionObserver((entries) => entries.forEach(sight), { rootMargin: `${NEARLY_PX}px 0px` });
 const screen = new IntersectionObserver((entries) => entries.forEach(({ target, isIntersecting }) => (panelOf(target).isInView = isIntersecting)));
 const sizes = new ResizeObserver((entries) => {
   for (const { target, contentRect } of entries) {
@@ -41,9 +42,19 @@ const panelOf = (element) => panels.get(element.dataset.metric);
 function sight({ target, isIntersecting }) {
   const panel = panelOf(target);
   if (!panel) return;
+  const isNew = isIntersecting && !panel.isSeen;
   panel.isSeen = isIntersecting;
   live.follow();
-  if (isIntersecting) refresh(panel);
+  if (isNew) refresh(panel);
+}
+
+/** Which graphs are on the screen, without waiting for the first frame, as the observers do. */
+function look() {
+  for (const panel of panels.values()) {
+    const { top, bottom, height } = panel.element.getBoundingClientRect();
+    panel.isInView = height > 0 && top < innerHeight && bottom > 0;
+    panel.isSeen = height > 0 && top < innerHeight + NEARLY_PX && bottom > -NEARLY_PX;
+  }
 }
 
 /** Fetch what a graph lacks: nothing, its newest buckets, or everything. */
@@ -135,7 +146,7 @@ function fold() {
 
 /** As many buckets as a graph has pixels, in hundreds so that graphs of almost one size share answers. */
 function points() {
-  const width = root.querySelector(".plot")?.clientWidth ?? 600;
+  const width = root.querySelector(".panel:not(.stale, [hidden]) .plot")?.clientWidth || 600;
   return Math.min(Math.max(Math.round((width - MARGIN.l - MARGIN.r) / 100) * 100, 200), 2000);
 }
 
@@ -306,6 +317,9 @@ document.addEventListener("keydown", (event) => {
 document.getElementById("plotly").addEventListener("load", redrawSoon); // data and Plotly are fetched side by side
 takeColours();
 for (const element of root.querySelectorAll(".panel")) adopt(element);
+[page.fromS, page.toS] = bounds(page.range);
+fold();
+look();
 show(page.range);
 follow(`?node=${encodeURIComponent(name)}`, showNode);
 setTimeout(findNewMetrics, panels.size ? NEW_METRICS_MS : FIRST_METRICS_MS);
