@@ -68,7 +68,7 @@ def compose(letter: Letter, message: Message, sender: str, *, threads: tuple[str
 
 def subject(message: Message) -> str:
     """The same for all that is told of an incident, since some mailboxes file by it; what happened stands inside."""
-    if message.kind != Kind.FIRING or not message.notices:
+    if message.kind not in (Kind.FIRING, Kind.RESOLVED, Kind.REPEAT):
         return headline(message)
     first = message.notices[0]
     same = all(notice.condition == first.condition for notice in message.notices)
