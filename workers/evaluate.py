@@ -73,5 +73,6 @@ def _record(stores: Stores, account_id: AccountId, judged: Sequence[Judged], now
     if judged:
         captures = capturing.wanted(stores, account_id, judged, now)
         recorded = statuses.record(stores.control, account_id, judged, now, captures)
+        telling.hurry(stores, recorded.owed)
         telling.tell(stores, account_id, judged)
         capturing.keep(stores, recorded.recordings, now)

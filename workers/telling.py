@@ -12,6 +12,7 @@ from domain.ids import AccountId
 from schema import keys, latest
 from schema.statuses import Judged
 from workers.finding import Held
+from workers.queues import enqueue
 from workers.stores import Stores
 
 log = structlog.get_logger()
@@ -34,6 +35,16 @@ def tell(stores: Stores, account_id: AccountId, judged: Iterable[Judged]) -> Non
             pipeline.execute()
     except (RedisError, OSError) as error:
         log.debug("statuses_not_published", account_id=str(account_id), error=type(error).__name__)
+
+
+def hurry(stores: Stores, owed: int) -> None:
+    """Let what is owed be sent now, and not only with the scheduler's next look."""
+    if not owed:
+        return
+    try:
+        enqueue(stores.redis, keys.DELIVER, "deliver")
+    except (RedisError, OSError) as error:
+        log.debug("delivery_not_hurried", error=type(error).__name__)
 
 
 def remember(stores: Stores, account_id: AccountId, held: Held) -> None:
