@@ -53,7 +53,7 @@ export class Mover {
     const element = event.target.closest(".tile");
     const act = event.target.closest("[data-act]")?.dataset.act;
     const isSize = act === "size";
-    if (!element || !(isSize || act === "move" || (!act && event.target.closest(".tile > header, .tile.words > .text")))) return;
+    if (!element || !(isSize || act === "move" || (!act && event.target.closest(".tile > header, .tile.words > .prose")))) return;
     event.preventDefault();
     event.target.closest("[data-act]")?.focus({ preventScroll: true });
     const panel = board.document.panels.find((one) => one.id === element.dataset.id);

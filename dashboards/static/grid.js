@@ -8,13 +8,22 @@ export const overlap = (a, b) => a.id !== b.id && a.x < b.x + b.w && b.x < a.x +
 export function place(panels, wanted) {
   const moved = within(wanted);
   const before = panels.find((panel) => panel.id === moved.id);
-  const others = panels.filter((panel) => panel.id !== moved.id).sort(byRow);
+  const others = exchange(panels.filter((panel) => panel.id !== moved.id), moved, before).sort(byRow);
   // What it has passed by half on its way down lies above it from now on.
   const above = others.filter((other) => overlap(other, moved) && before && before.y < other.y && moved.y + moved.h > other.y + other.h / 2);
   const order = [...above, moved, ...others.filter((other) => !above.includes(other))];
   const apart = [];
   for (const panel of order) apart.push(pushedDown(panel, apart));
   return settle(apart);
+}
+
+/** Whoever it is put upon takes the place that it left, if that is large enough and free. */
+function exchange(others, moved, before) {
+  const isMove = before && moved.w === before.w && moved.h === before.h;
+  const hit = isMove && others.find((other) => overlap(other, moved) && other.w <= before.w && other.h <= before.h);
+  const swapped = hit && { ...hit, x: before.x, y: before.y };
+  if (!swapped || [moved, ...others].some((other) => overlap(other, swapped))) return others;
+  return others.map((other) => (other === hit ? swapped : other));
 }
 
 /** Every panel as far up as it goes, in their order. */

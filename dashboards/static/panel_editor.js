@@ -1,5 +1,6 @@
 // The form of one panel: what it asks for and how it is shown. Each change shows on the dashboard at once.
 import { offer } from "./board_offer.js";
+import { matchers, spaced } from "./matchers.js";
 
 const IDS = "ABCDEFGHIJ";
 const PAUSE_MS = 400; // of typing, before the graph is asked for anew
@@ -138,18 +139,6 @@ function queryOf(row) {
     top: Number(value("top")) || null,
     hidden: row.querySelector("[data-hide]").getAttribute("aria-pressed") === "true",
   };
-}
-
-/** `node=$node device=~"a b"` apart at its spaces, but for those in quotes. */
-export function matchers(text) {
-  return text.match(/(?:"(?:[^"\\]|\\.)*"?|[^\s"])+/g) ?? [];
-}
-
-/** A matcher as it can stand beside others: in quotes where its value has a space. */
-function spaced(matcher) {
-  const [, before, value] = /^([^=!~]*(?:=~|!~|!=|=))(.*)$/s.exec(matcher) ?? [];
-  if (value === undefined || value.startsWith('"') || !/\s/.test(value)) return matcher;
-  return `${before}"${value.replace(/[\\"]/g, "\\$&")}"`;
 }
 
 function formulaRow({ id, expr }) {

@@ -21,6 +21,7 @@ export class Tile {
     this.panel = panel;
     this.element.dataset.id = panel.id;
     for (const name of PLACE) this.element.style.setProperty(`--${name}`, panel[name]);
+    this.element.classList.toggle("low", !this.isGraph && panel.h === 1 && !panel.title);
     this.retitle();
     if (isOther) this.isStale = true;
     if (isOther && this.isSeen) this.load();
@@ -77,6 +78,6 @@ function shell(isGraph) {
   element.className = `tile ${isGraph ? "panel graph" : "words"}`;
   const header = element.appendChild(document.createElement("header"));
   header.append(document.createElement("h3"));
-  element.appendChild(document.createElement("div")).className = isGraph ? "body" : "body text";
+  element.appendChild(document.createElement("div")).className = isGraph ? "body" : "body prose";
   return element;
 }
