@@ -24,7 +24,7 @@ class Route:
     @property
     def takes_body(self) -> bool:
         """It reads its body itself, as the agents' API does."""
-        return self.method == "POST" and self.path.startswith("/api/")
+        return self.method in ("POST", "PUT") and self.path.startswith("/api/")
 
     @property
     def is_stream(self) -> bool:

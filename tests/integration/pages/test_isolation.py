@@ -10,7 +10,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import count
-from typing import Any
 from urllib.parse import quote, urlencode
 from uuid import uuid4
 
@@ -20,11 +19,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from dashboards.download import wheel_name
-from dashboards.static import release_of
 from domain.accounts import Role
-from domain.dashboards import as_json, new
 from schema import api_keys, memberships, nodes, sessions, users
+from tests.integration.pages import reach
+from tests.integration.pages.reach import Bodies, Values
 from tests.integration.pages.routes import Route, all_routes
 from tests.integration.pages.site import HTML, WITHIN_S, Site, Tenant, new_member, new_tenant
 from tests.integration.pages.victim import GUESSED, LEAKS, SECRETS, VALUE, Victim, secret
@@ -33,7 +31,6 @@ LISTENED_S = 1.2
 """To a stream: what it says at once, and what it hears when something happens."""
 UNOPENED = {"/sign-in/{provider}/callback", "/invite/{token}", "/shared/{token}"}
 """No provider is set up; the invitation, and the link to a dashboard, are made up."""
-Values = dict[str, list[str]]
 
 
 @pytest.fixture(scope="module")
@@ -43,80 +40,12 @@ def victim(site: Site) -> Victim:
 
 @pytest.fixture(scope="module")
 def values(victim: Victim) -> Values:
-    """By the name of a parameter: first what is the victim's, then what reaches for more, or is harmless."""
-    ids, node, metric = victim.ids, victim.node, victim.metric
-    soon = str(int(time.time()) + 60)
-    return {
-        "account": [ids["account"]],
-        "actor": [f"user/{ids['owner_id']}", f"node/{ids['node_id']}", "system"],
-        "across": ["avg", "none"],
-        "after": ["0-0,0-0", "0-0"],
-        "agg": ["avg", "max"],
-        "below": ["1", "100", "99999999"],
-        "connect": ["1", ""],
-        "dashboard_id": [ids["dashboard_id"]],
-        "days": ["", "7"],
-        "every_ms": ["1000"],
-        "file": ["x"],
-        "fixed": [f"node={node}"],
-        "form": ["points", "grid"],
-        "from": ["now-1h", "0", "2026-01-01"],
-        "hours": ["4"],
-        "invitation_id": [ids["invitation_id"]],
-        "key_id": [ids["key_id"]],
-        "kind": ["", "node", "account", "api_key"],
-        "listed_id": [ids["listed_id"]],
-        "match": [f'disk="{GUESSED}"', "disk=~.*", "disk!=x"],
-        "metric": [metric, "*", f"{GUESSED}*", f"{metric}{{*}}"],
-        "minutes": ["10"],
-        "name": [node, "*", ids["node_id"], f"{node}/..", "base.css", wheel_name()],
-        "next": ["/nodes", "//evil.example"],
-        "node": [node, "*", f"{GUESSED}*", ""],
-        "note": ["a note"],
-        "older_than": ["2", "99999999"],
-        "page": ["1", "2", "999"],
-        "part": ["history", "notices", "header"],
-        "points": ["100"],
-        "provider": ["github", "oidc"],
-        "q": [GUESSED, "", "*", f"{GUESSED}=*"],
-        "recording_id": [ids["recording_id"]],
-        "release": [release_of("base.css")],
-        "revision": ["1", "2"],
-        "role": ["viewer", "owner"],
-        "samples": ["on"],
-        "scope": ["read"],
-        "share_id": [ids["share_id"]],
-        "sort": ["name", "-name", "state"],
-        "state": ["", "online", "late"],
-        "step": ["60"],
-        "text": [json.dumps(as_json(new("x")))],
-        "title": ["a title"],
-        "to": ["now", ids["user_id"], "2027-01-01", soon],
-        "token": ["x" * 43],
-        "version": ["1", "2"],
-        "user_id": [ids["user_id"], ids["owner_id"]],
-    }
+    return reach.values(victim)
 
 
 @pytest.fixture(scope="module")
-def bodies(victim: Victim) -> dict[str, list[Any]]:
-    """What is posted to the routes that read their bodies themselves."""
-    node, metrics = victim.node, {victim.metric: 1.0}
-    asked = {"id": "A", "metric": victim.metric}
-    finished = [{"id": victim.ids["node_id"].replace("-", ""), "state": "done"}]
-    return {
-        "/api/v1/ping": [{"node": node, "finished": finished}, {"node": "*"}, {"node": victim.ids["node_id"]}],
-        "/api/v1/snapshots": [{"node": node, "metrics": metrics, "account": victim.ids["account"]}],
-        "/api/v1/dashboards/{dashboard_id}": [{"version": 1, "document": as_json(new("x"))}],
-        "/api/v1/dashboards/{dashboard_id}/query": [{"panel": "graph"}, {"graph": {"queries": [asked]}}],
-        "/api/v1/dashboards/{dashboard_id}/values": [
-            {"variable": "node"},
-            {"label": "node", "metrics": [victim.metric]},
-        ],
-        "/api/v1/shared/{token}/query": [{"panel": "graph"}, {"graph": {"queries": [asked]}}],
-        "/api/v1/shared/{token}/values": [{"variable": "node"}, {"label": "node", "metrics": [victim.metric]}],
-        "/api/v1/live": [{"node": node, "snapshots": [{"ts": time.time(), "metrics": metrics}]}],
-    }
+def bodies(victim: Victim) -> Bodies:
+    return reach.bodies(victim)
 
 
 @dataclass(frozen=True)
@@ -150,7 +79,8 @@ class Intruder:
     twin: Tenant | None = None
 
     PEOPLE = ("owner", "viewer", "twin", "former")
-    WHO = (*PEOPLE, "ingest", "read", "nobody")
+    KEYS = ("ingest", "read", "manage")
+    WHO = (*PEOPLE, *KEYS, "nobody")
 
     def client(self, who: str) -> httpx.Client:
         """Signed in, or with its key; someone new when the last one has signed out or left."""
@@ -178,7 +108,7 @@ class Intruder:
         if who == "nobody":
             return self.site.client(**HTML)
         tenant = new_tenant(self.site, f"intruder-{time.time_ns()}")
-        if who in ("ingest", "read"):
+        if who in self.KEYS:
             key = api_keys.create(self.site.control, tenant.account_id, who, [who], datetime.now(UTC))
             return self.site.client(authorization=f"Bearer {key.secret}")
         session = tenant.session
@@ -276,7 +206,7 @@ def overheard() -> Iterator[list[str]]:
         root.setLevel(before)
 
 
-def diagonal(route: Route, number: int, values: Values, bodies: dict[str, list[Any]]) -> Request | None:
+def diagonal(route: Route, number: int, values: Values, bodies: Bodies) -> Request | None:
     """A request with the `number`th value of everything; None when there is nothing new in that."""
     most = 1 if route.is_stream else max((len(values[name]) for name in route.parameters), default=1)
     posts = bodies[route.path] if route.takes_body else [None]
@@ -287,7 +217,7 @@ def diagonal(route: Route, number: int, values: Values, bodies: dict[str, list[A
     return Request(route, given, None if body is None else json.dumps(body).encode())
 
 
-def diagonals(route: Route, values: Values, bodies: dict[str, list[Any]]) -> Iterator[Request]:
+def diagonals(route: Route, values: Values, bodies: Bodies) -> Iterator[Request]:
     """All of them, of a stream the first; and one without anything that may be left out."""
     yield Request(route, {name: values[name][0] for name in route.in_path})
     for number in count():
@@ -312,24 +242,21 @@ def attempt(intruder: Intruder, who: str, request: Request) -> Answer:
     return answer
 
 
-def test_what_a_route_takes_has_a_value_of_the_victims(
-    routes: list[Route], values: Values, bodies: dict[str, list[Any]]
-) -> None:
-    unknown = {f"{name} of {route}" for route in routes for name in route.parameters - values.keys()}
-    assert unknown == set(), "say in `values` what the victim has under that name"
-    assert {route.path for route in routes if route.takes_body} == bodies.keys(), "say in `bodies` what to post there"
+def test_what_a_route_takes_has_a_value_of_the_victims(routes: list[Route], values: Values, bodies: Bodies) -> None:
+    unknown = {f"{name} of {route}" for route in routes for name in route.parameters - dict(values).keys()}
+    assert unknown == set(), "say in reach.py what the victim has under that name"
+    assert {route.path for route in routes if route.takes_body} == set(dict(bodies)), (
+        "say in reach.py what to post there"
+    )
 
 
-def test_the_victim_is_shown_every_canary(
-    routes: list[Route], victim: Victim, values: Values, bodies: dict[str, list[Any]]
-) -> None:
+def test_the_victim_is_shown_every_canary(routes: list[Route], victim: Victim, values: Values, bodies: Bodies) -> None:
     """Or their absence elsewhere would prove nothing; and every page must open, or it was not looked at."""
     seen, opened = "", set[str]()
-    agent = victim.site.client(authorization=f"Bearer {victim.tenant.key}")
-    with victim.browser() as browser, agent:
+    with victim.browser() as browser, victim.program() as program:
         for route in (route for route in routes if route.method == "GET"):
             for request in diagonals(route, values, bodies):
-                answer = send(agent if route.path.startswith("/api/") else browser, request, victim)
+                answer = send(program if route.path.startswith("/api/") else browser, request, victim)
                 seen += answer.text
                 if answer.status < 400:
                     opened.add(route.path)
@@ -340,7 +267,7 @@ def test_the_victim_is_shown_every_canary(
 
 @pytest.mark.parametrize("who", Intruder.WHO)
 def test_no_route_shows_or_moves_what_is_anothers(
-    intruder: Intruder, routes: list[Route], values: Values, bodies: dict[str, list[Any]], who: str
+    intruder: Intruder, routes: list[Route], values: Values, bodies: Bodies, who: str
 ) -> None:
     for route in routes:
         for request in diagonals(route, values, bodies):
@@ -348,7 +275,7 @@ def test_no_route_shows_or_moves_what_is_anothers(
 
 
 def test_what_is_anothers_looks_as_if_it_were_not(
-    intruder: Intruder, routes: list[Route], values: Values, bodies: dict[str, list[Any]]
+    intruder: Intruder, routes: list[Route], values: Values, bodies: Bodies
 ) -> None:
     """Else one learns that somebody has a node, a key, a person of that name or id."""
     theirs = {GUESSED: f"nothing{GUESSED[len('guessed') :]}"[: len(GUESSED)].ljust(len(GUESSED), "x")}
@@ -368,7 +295,7 @@ def test_what_is_anothers_looks_as_if_it_were_not(
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_no_request_at_all_shows_or_moves_what_is_anothers(
-    intruder: Intruder, routes: list[Route], values: Values, bodies: dict[str, list[Any]], data: st.DataObject
+    intruder: Intruder, routes: list[Route], values: Values, bodies: Bodies, data: st.DataObject
 ) -> None:
     route = data.draw(st.sampled_from([route for route in routes if not route.is_stream]), "route")
     everything = sorted({value for some in values.values() for value in some})

@@ -15,8 +15,10 @@ from sqlalchemy import func, select
 from domain.accounts import Role
 from domain.dashboards import Document, of
 from domain.ids import UserId
+from domain.keys import Scope
+from domain.monitors import Spec, Target
 from domain.nodes import NodeState
-from schema import api_keys, dashboards, invitations, memberships, nodes, recordings, sessions, shares, users
+from schema import api_keys, dashboards, invitations, memberships, monitors, nodes, recordings, sessions, shares, users
 from schema.control.engine import reading
 from schema.control.tables import events
 from schema.control.tables import sessions as session_rows
@@ -31,7 +33,7 @@ VALUE = 727272.515625
 LEAKS = re.compile(rf"{SECRET}|727272\.5|727,272", re.IGNORECASE)
 SECRETS = (
     *("account", "owner", "member", "label", "worth", "os", "instance", "series", "key", "note", "recording", "door"),
-    *("cause", "left", "board", "words", "share"),
+    *("cause", "left", "board", "words", "share", "script"),
 )
 """Each kind of canary is shown to its own account somewhere, as `SECRET_<kind>`; else it would prove nothing."""
 
@@ -70,6 +72,10 @@ class Victim:
         return f"{GUESSED}-node"
 
     @property
+    def monitor(self) -> str:
+        return f"{GUESSED}-monitor"
+
+    @property
     def metric(self) -> str:
         return f"{GUESSED}.metric"
 
@@ -90,6 +96,12 @@ class Victim:
                 ],
             }
         )
+
+    def program(self) -> httpx.Client:
+        """With a key that may do whatever a key may."""
+        scopes = [scope.value for scope in Scope]
+        made = api_keys.create(self.site.control, self.tenant.account_id, "all", scopes, datetime.now(UTC))
+        return self.site.client(authorization=f"Bearer {made.secret}")
 
     def browser(self) -> httpx.Client:
         return self.site.client(self.tenant.session, **HTML, **{"sec-fetch-site": "same-origin"})
@@ -159,9 +171,20 @@ class Victim:
             "listed_id": sessions.session_id(tenant.session),
             "node_id": str(node.id),
         }
+        self._monitor(now)
         self._until_readable()
 
-    def _post(self, what: str, body: dict[str, Any], expected: int) -> None:
+    def _monitor(self, now: datetime) -> None:
+        """One that its node runs; and how a run went."""
+        account, actor = self.tenant.account_id, f"user/{self.owner}"
+        spec = Spec(script=f"-- {secret('script')}\ngauge('x', 1)")
+        made = monitors.create(self.site.control, account, self.monitor, spec, Target(match="*"), now, actor=actor)
+        monitors.push(self.site.control, account, self.monitor, now, actor=actor)
+        self.ids["monitor_id"] = str(made.id)
+        run = {"id": str(made.id), "version": 1, "state": "failed", "at": time.time(), "message": secret("script")}
+        self._post(f"monitors/runs?node={self.node}", [run], 202)
+
+    def _post(self, what: str, body: Any, expected: int) -> None:
         with self.site.client(authorization=f"Bearer {self.tenant.key}") as agent:
             answer = agent.post(
                 f"/api/v1/{what}", content=json.dumps(body), headers={"content-type": "application/json"}

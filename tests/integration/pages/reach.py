@@ -1,0 +1,119 @@
+"""What an intruder may have got hold of, by the name of a parameter and by the route of a body.
+
+Who adds a route names here what its parameters are called: first what is the victim's, then what reaches for more.
+"""
+
+import json
+import time
+from typing import Any
+
+from dashboards.download import wheel_name
+from dashboards.static import release_of
+from domain.dashboards import as_json, new
+from tests.integration.pages.victim import GUESSED, Victim
+
+
+class Values(dict[str, list[str]]):
+    """A name nobody has thought of gets the victim's node, and one test says that it is missing."""
+
+    def __missing__(self, name: str) -> list[str]:
+        return self["node"]
+
+
+class Bodies(dict[str, list[Any]]):
+    """As `Values`, for what is posted."""
+
+    def __missing__(self, path: str) -> list[Any]:
+        return [{"node": self["/api/v1/ping"][0]["node"]}]
+
+
+def values(victim: Victim) -> Values:
+    """By the name of a parameter."""
+    ids, node, metric = victim.ids, victim.node, victim.metric
+    soon = str(int(time.time()) + 60)
+    return Values(
+        {
+            "account": [ids["account"]],
+            "actor": [f"user/{ids['owner_id']}", f"node/{ids['node_id']}", "system"],
+            "across": ["avg", "none"],
+            "after": ["0-0,0-0", "0-0"],
+            "agg": ["avg", "max"],
+            "below": ["1", "100", "99999999"],
+            "connect": ["1", ""],
+            "dashboard_id": [ids["dashboard_id"]],
+            "days": ["", "7"],
+            "every_ms": ["1000"],
+            "file": ["x"],
+            "fixed": [f"node={node}"],
+            "form": ["points", "grid"],
+            "from": ["now-1h", "0", "2026-01-01"],
+            "hours": ["4"],
+            "instance": ["i1", victim.ids["node_id"]],
+            "invitation_id": [ids["invitation_id"]],
+            "key_id": [ids["key_id"]],
+            "kind": ["", "node", "account", "api_key"],
+            "label": ["node", "disk", f"{GUESSED}"],
+            "limit": ["100"],
+            "listed_id": [ids["listed_id"]],
+            "match": [f'disk="{GUESSED}"', "disk=~.*", "disk!=x"],
+            "metric": [metric, "*", f"{GUESSED}*", f"{metric}{{*}}"],
+            "minutes": ["10"],
+            "name": [node, victim.monitor, "*", ids["node_id"], f"{node}/..", "base.css", wheel_name()],
+            "next": ["/nodes", "//evil.example"],
+            "node": [node, "*", f"{GUESSED}*", ""],
+            "note": ["a note"],
+            "older_than": ["2", "99999999"],
+            "page": ["1", "2", "999"],
+            "part": ["history", "notices", "header"],
+            "points": ["100"],
+            "provider": ["github", "oidc"],
+            "q": [GUESSED, "", "*", f"{GUESSED}=*"],
+            "recording_id": [ids["recording_id"]],
+            "release": [release_of("base.css")],
+            "revision": ["1", "2"],
+            "role": ["viewer", "owner"],
+            "samples": ["on"],
+            "scope": ["read"],
+            "share_id": [ids["share_id"]],
+            "sort": ["name", "-name", "state"],
+            "state": ["", "online", "late"],
+            "step": ["60"],
+            "text": [json.dumps(as_json(new("x")))],
+            "title": ["a title"],
+            "to": ["now", ids["user_id"], "2027-01-01", soon],
+            "token": ["x" * 43],
+            "version": ["1", "2"],
+            "user_id": [ids["user_id"], ids["owner_id"]],
+        }
+    )
+
+
+def bodies(victim: Victim) -> Bodies:
+    """By the path of a route that reads its body itself."""
+    node, metrics = victim.node, {victim.metric: 1.0}
+    asked = {"id": "A", "metric": victim.metric}
+    finished = [{"id": victim.ids["node_id"].replace("-", ""), "state": "done"}]
+    return Bodies(
+        {
+            "/api/v1/ping": [{"node": node, "finished": finished}, {"node": "*"}, {"node": victim.ids["node_id"]}],
+            "/api/v1/snapshots": [{"node": node, "metrics": metrics, "account": victim.ids["account"]}],
+            "/api/v1/dashboards/{dashboard_id}": [{"version": 1, "document": as_json(new("x"))}],
+            "/api/v1/dashboards/{dashboard_id}/query": [{"panel": "graph"}, {"graph": {"queries": [asked]}}],
+            "/api/v1/dashboards/{dashboard_id}/values": [
+                {"variable": "node"},
+                {"label": "node", "metrics": [victim.metric]},
+            ],
+            "/api/v1/shared/{token}/query": [{"panel": "graph"}, {"graph": {"queries": [asked]}}],
+            "/api/v1/shared/{token}/values": [{"variable": "node"}, {"label": "node", "metrics": [victim.metric]}],
+            "/api/v1/monitors/runs": [
+                [{"id": victim.ids["monitor_id"], "version": 1, "state": "ok", "at": time.time()}]
+            ],
+            "/api/v1/monitors/{name}": [{"spec": {"script": "gauge('x', 1)"}, "target": {"match": "*"}}],
+            "/api/v1/monitors/{name}/pause": [{}],
+            "/api/v1/monitors/{name}/push": [{}, {"version": 1}],
+            "/api/v1/monitors/{name}/resume": [{}],
+            "/api/v1/query": [{"graph": {"queries": [asked]}}, {"graph": {"queries": [asked | {"match": ["node=*"]}]}}],
+            "/api/v1/query/sql": [{"graph": {"queries": [asked]}}],
+            "/api/v1/live": [{"node": node, "snapshots": [{"ts": time.time(), "metrics": metrics}]}],
+        }
+    )
