@@ -18,6 +18,8 @@ class Permission(StrEnum):
     RECORD = "keep a live view"
     EDIT_DASHBOARDS = "make, change or share dashboards"
     MANAGE_MONITORS = "write, try, push or remove monitors"
+    MANAGE_CHANNELS = "make, change or test channels and routes"
+    SILENCE = "silence notices"
     MANAGE_KEYS = "make or revoke API keys"
     MANAGE_NODES = "remove nodes"
     INVITE = "invite people"
@@ -35,6 +37,8 @@ LEAST: dict[Permission, Role] = {
     Permission.RECORD: Role.VIEWER,
     Permission.EDIT_DASHBOARDS: Role.ADMIN,
     Permission.MANAGE_MONITORS: Role.ADMIN,
+    Permission.MANAGE_CHANNELS: Role.ADMIN,
+    Permission.SILENCE: Role.ADMIN,
     Permission.MANAGE_KEYS: Role.ADMIN,
     Permission.MANAGE_NODES: Role.ADMIN,
     Permission.INVITE: Role.ADMIN,

@@ -10,7 +10,7 @@ from domain import pictures
 from domain.deliveries import Notice
 from domain.errors import MetristError
 from domain.ids import AccountId
-from domain.query import NODE, Query, matcher_text
+from domain.query import Query
 from domain.series import Retention, Window, plan
 from domain.settings import Settings
 from schema import query as lines
@@ -42,7 +42,7 @@ def picture_of(stores: Stores, account_id: AccountId, notice: Notice, now: datet
 
 
 def _picture(stores: Stores, account_id: AccountId, notice: Notice, now: datetime) -> Picture | None:
-    query = _of_group(msgspec.convert(notice.graph["query"], Query), notice)
+    query = msgspec.structs.replace(msgspec.convert(notice.graph["query"], Query), by=(), top=None)
     window = Window((notice.began_at - BEFORE).timestamp(), now.timestamp())
     cut = lines.Cut(plan(window, POINTS, _kept(stores.settings), now.timestamp()))
     found = lines.read(stores.clickhouse, account_id, query, cut, 1).lines
@@ -57,13 +57,6 @@ def _picture(stores: Stores, account_id: AccountId, notice: Notice, now: datetim
 def _kept(settings: Settings) -> Retention:
     days = (settings.raw_retention_days, settings.minute_retention_days, settings.hour_retention_days)
     return Retention(*(count * 86_400 for count in days))
-
-
-def _of_group(query: Query, notice: Notice) -> Query:
-    """Only the group that is told of, as one line."""
-    own = {label: value for label, value in notice.labels.items() if label in (query.by or ()) or label == NODE}
-    matches = (*query.match, *(matcher_text(label, "=", value) for label, value in sorted(own.items())))
-    return msgspec.structs.replace(query, match=matches, by=(), top=None)
 
 
 def _words(metric: str, values: list[float | None], threshold: float | None, start: datetime, end: datetime) -> str:

@@ -15,6 +15,8 @@ TABLE = [
     (Permission.RECORD, {VIEWER, ADMIN, OWNER}),
     (Permission.EDIT_DASHBOARDS, {ADMIN, OWNER}),
     (Permission.MANAGE_MONITORS, {ADMIN, OWNER}),
+    (Permission.MANAGE_CHANNELS, {ADMIN, OWNER}),
+    (Permission.SILENCE, {ADMIN, OWNER}),
     (Permission.MANAGE_KEYS, {ADMIN, OWNER}),
     (Permission.MANAGE_NODES, {ADMIN, OWNER}),
     (Permission.INVITE, {ADMIN, OWNER}),
