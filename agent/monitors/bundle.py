@@ -41,7 +41,7 @@ class Monitor(msgspec.Struct, frozen=True):
     labels: dict[str, str] = {}
     limits: MonitorLimits = MonitorLimits()
     capabilities: tuple[str, ...] = ()
-    parameters: dict[str, str | float | bool] = {}
+    parameters: dict[str, str | bool | int | float] = {}
 
 
 class Bundle(msgspec.Struct, frozen=True):

@@ -2,6 +2,7 @@
 
 import http.client
 import ipaddress
+import re
 import socket
 import ssl
 import time
@@ -19,6 +20,7 @@ BODY_MAX_BYTES = 262_144
 HEADERS_MAX = 50
 OURS = frozenset({"host", "connection", "content-length", "transfer-encoding", "expect", "upgrade"})
 """Headers that say how we speak HTTP, which is not a monitor's to say."""
+HEADER, VALUE = re.compile(r"[A-Za-z0-9_-]{1,64}"), re.compile(r"[\t -~]{0,4096}")
 PORTS = {"http": 80, "https": 443}
 
 
@@ -93,9 +95,9 @@ def _headers(given: object) -> dict[str, str]:
     if not isinstance(given, Mapping):
         return {}
     headers = {str(name): str(value) for name, value in given.items()}
-    for name in headers:
-        if name.lower() in OURS:
-            raise Unable(f"the header {name} is not a monitor's to set")
+    for name, value in headers.items():
+        if name.lower() in OURS or not HEADER.fullmatch(name) or not VALUE.fullmatch(value):
+            raise Unable(f"the header {name[:60]!r} is not a monitor's to set")
     return headers
 
 

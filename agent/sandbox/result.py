@@ -37,7 +37,7 @@ class Inputs(msgspec.Struct, frozen=True):
     """What a run may read: `facts` of the host (`metrics` among them: series key to value), and its parameters."""
 
     facts: Mapping[str, Any] = {}
-    parameters: Mapping[str, str | float | bool] = {}
+    parameters: Mapping[str, str | bool | int | float] = {}
 
 
 class Sample(msgspec.Struct, frozen=True):

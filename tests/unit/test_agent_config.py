@@ -6,6 +6,7 @@ import pytest
 
 from agent.__main__ import configured
 from agent.config import default_node, default_state_dir
+from agent.monitors.allowed import Allowed
 from domain.snapshots import check_node
 
 ENVIRON = {"METRIST_SERVER": "https://m.example/", "METRIST_KEY": "mtr_env", "METRIST_NODE": "web-1"}
@@ -22,13 +23,24 @@ def test_everything_from_the_environment(tmp_path: Path) -> None:
             "METRIST_AGENT_BUFFER_MB": "8",
             "METRIST_AGENT_GOODBYE_S": "0",
             "METRIST_EPHEMERAL": "1",
+            "METRIST_AGENT_ALLOW_MONITORS": "http,file=/",
+            "METRIST_AGENT_MONITOR_KEY": "A" * 43 + "=",
         },
     )
     assert (config.server, config.key, config.node) == ("https://m.example", "mtr_env", "web-1")
     assert (config.state_dir, config.interval_s, config.buffer_bytes) == (tmp_path, 2.5, 8_000_000)
     assert config.labels == {"env": "test", "zone": "a"}
     assert (config.goodbye_s, config.is_ephemeral) == (0, True)
+    assert config.monitors == Allowed(frozenset({"http", "file"}), folders=(Path("/"),))
+    assert config.monitor_key == "A" * 43 + "="
     assert "mtr_env" not in repr(config)
+
+
+def test_monitors_are_run_only_where_somebody_says_so() -> None:
+    assert configured([], ENVIRON).monitors is None
+    assert configured(["--allow-monitors"], ENVIRON).monitors == Allowed()
+    assert configured(["--allow-monitors", "tcp"], ENVIRON).monitors == Allowed(frozenset({"tcp"}))
+    assert configured(["--allow-monitors", "no"], {**ENVIRON, "METRIST_AGENT_ALLOW_MONITORS": "http"}).monitors is None
 
 
 def test_arguments_come_before_the_environment(tmp_path: Path) -> None:
@@ -56,6 +68,9 @@ def test_arguments_come_before_the_environment(tmp_path: Path) -> None:
         (["--interval", "nan"], "", "'nan' is no interval"),
         (["--goodbye-s", "3601"], "", "'3601' is no goodbye"),
         (["--label", "a"], "", "'a' is no label"),
+        (["--allow-monitors", "all"], "", "'all' is nothing that monitors can be allowed"),
+        (["--allow-monitors", "file=log"], "", "file needs the folder that is allowed"),
+        (["--monitor-key", "x"], "", "that is no monitor key"),
         (["--label", "a b=c"], "", "is no label"),
         (["--key", "mtr_secret\u00e9"], "", "the API key is empty or has characters"),
         (["--key-file", "no/such/file"], "", "No such file"),

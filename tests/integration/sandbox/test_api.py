@@ -42,6 +42,7 @@ def test_facts_series_and_parameters() -> None:
         gauge("load", facts.metrics["load.1m"])
         gauge("limit", param("limit"))
         gauge("other", param("other", 7))
+        assert(tostring(param("limit")) == "90")
         assert(#series("nothing") == 0)
         """,
         Inputs(FACTS, {"limit": 90}),
