@@ -9,8 +9,7 @@ from pathlib import Path
 
 from agent import config, loop
 from agent.config import AgentConfig
-from agent.monitors.allowed import allowed
-from agent.monitors.bundle import checked_public_key
+from agent.monitors.allowed import allowed, checked_public_key
 
 
 def main(argv: Sequence[str] | None = None, program: str = "metrist agent") -> int:

@@ -5,8 +5,9 @@ import queue
 import signal
 import threading
 import time
+from collections.abc import Callable
 from functools import partial
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
 
@@ -16,13 +17,15 @@ from agent.client import Client
 from agent.collect import Collector, parts
 from agent.config import VERSION, AgentConfig
 from agent.live import Live
-from agent.monitors.service import Monitors
 from agent.outage import Outage
 from agent.parts import Metrics
 from agent.ping import Pinger
 from agent.schedule import Schedule, phase_of
 from agent.sender import LAST_SEND_S, Sender
 from agent.state import State, StateUnusable
+
+if TYPE_CHECKING:
+    from agent.monitors.service import Monitors
 
 log = logging.getLogger(__name__)
 
@@ -65,10 +68,7 @@ def _watch(config: AgentConfig, kept: State, stops: Stops) -> None:
     snapshots_client, ping_client = Client(config.server, headers), Client(config.server, headers)
     live = Live(config, str(kept.instance), Client(config.server, headers), lambda: parts(lambda: buffer.snapshots))
     sender = Sender(config, buffer, snapshots_client, outage)
-    monitors = None
-    if config.monitors is not None:
-        new_client = partial(Client, config.server, headers)
-        monitors = Monitors(config, config.monitors, kept, buffer, new_client, outage, sender.wake)
+    monitors = _monitors(config, kept, buffer, partial(Client, config.server, headers), outage, sender)
     pinger = Pinger(config, kept.instance, ping_client, outage, live, monitors)
     sending = threading.Thread(target=sender.run, name="sender", daemon=True)
     pinging = threading.Thread(target=pinger.run, name="pinger", daemon=True)
@@ -106,8 +106,18 @@ def _opened_buffer(config: AgentConfig, kept: State) -> Buffer:
         raise StateUnusable(f"the buffer in {kept.buffer_dir} cannot be read: {error.strerror}") from error
 
 
+def _monitors(
+    config: AgentConfig, kept: State, buffer: Buffer, clients: Callable[[], Client], outage: Outage, sender: Sender
+) -> "Monitors | None":
+    if config.monitors is None:
+        return None
+    from agent.monitors.service import Monitors  # noqa: PLC0415  # 1 MB that others need not have
+
+    return Monitors(config, config.monitors, kept, buffer, clients, outage, sender.wake)
+
+
 def _take_snapshots(
-    config: AgentConfig, kept: State, buffer: Buffer, sender: Sender, stops: Stops, monitors: Monitors | None
+    config: AgentConfig, kept: State, buffer: Buffer, sender: Sender, stops: Stops, monitors: "Monitors | None"
 ) -> None:
     """Take them until asked to stop."""
     collector = Collector(parts(lambda: buffer.snapshots))

@@ -5,6 +5,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from threading import Event
+from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
 import msgspec
@@ -13,10 +14,12 @@ from agent.client import Client, Unreachable
 from agent.commands import Command, Commander, Finished
 from agent.config import VERSION, AgentConfig
 from agent.live import Ask, Live
-from agent.monitors.service import Monitors
 from agent.outage import Outage
 from agent.retry import Retry
 from agent.seldom import Seldom
+
+if TYPE_CHECKING:
+    from agent.monitors.service import Monitors
 
 PATH = "/api/v1/ping"
 WAIT_MAX_S = 55.0
@@ -48,7 +51,7 @@ class Pinger:
         client: Client,
         outage: Outage,
         live: Live,
-        monitors: Monitors | None = None,
+        monitors: "Monitors | None" = None,
     ) -> None:
         """monitors: None where this machine's owner allows none."""
         self._config = config

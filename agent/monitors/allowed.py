@@ -1,5 +1,7 @@
 """What this machine's owner lets monitors do; no server can widen it."""
 
+import base64
+import binascii
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -65,6 +67,19 @@ def allowed(text: str | None) -> Allowed | None:
         elif value:
             hosts.add((kind, _host(value)))
     return Allowed(frozenset(kinds), frozenset(hosts), tuple(folders), commands)
+
+
+def checked_public_key(text: str) -> str:
+    """A public key, base64 of 32 bytes, or "" for none; raises ValueError."""
+    if not text:
+        return ""
+    try:
+        key = base64.b64decode(text.strip(), validate=True)
+    except binascii.Error:
+        key = b""
+    if len(key) != 32:
+        raise ValueError("that is no monitor key: base64 of 32 bytes, as /api/v1/monitors/key tells it")
+    return text.strip()
 
 
 def _folder(kind: str, text: str) -> Path:

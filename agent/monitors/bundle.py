@@ -1,7 +1,6 @@
 """The set of monitors as the server signs it: what it holds, and whether it is genuine and meant for us."""
 
 import base64
-import binascii
 import json
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
@@ -88,19 +87,6 @@ def opened(data: bytes | Mapping[str, Any], trust: Trust, node: str, newest_at: 
     if bundle.issued_at < newest_at - SET_BACK_S:
         raise Untrusted("the set of monitors is older than the one this agent has")
     return bundle
-
-
-def checked_public_key(text: str) -> str:
-    """A public key, base64 of 32 bytes, or "" for none; raises ValueError."""
-    if not text:
-        return ""
-    try:
-        key = base64.b64decode(text.strip(), validate=True)
-    except binascii.Error:
-        key = b""
-    if len(key) != 32:
-        raise ValueError("that is no monitor key: base64 of 32 bytes, as /api/v1/monitors/key tells it")
-    return text.strip()
 
 
 def _is_signed(message: bytes, signature: str, public_key: str) -> bool:

@@ -10,7 +10,8 @@ import msgspec
 
 from agent.client import Client, Reply, Unreachable
 from agent.config import AgentConfig
-from agent.monitors.bundle import Bundle, Trust, Untrusted, checked_public_key, names
+from agent.monitors.allowed import checked_public_key
+from agent.monitors.bundle import Bundle, Trust, Untrusted, names
 from agent.monitors.kept import Kept
 from agent.retry import Retry
 

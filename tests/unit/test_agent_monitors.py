@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.monitors import bundle
-from agent.monitors.allowed import Allowed, allowed
+from agent.monitors.allowed import Allowed, allowed, checked_public_key
 from agent.monitors.bundle import Monitor, Trust, Untrusted, opened
 from agent.monitors.reports import Samples
 from agent.sandbox import Result, Sample
@@ -89,7 +89,7 @@ def test_no_set_at_all(body: bytes) -> None:
 @pytest.mark.parametrize("text", ["x", "AAAA", base64.b64encode(b"x" * 31).decode()])
 def test_what_is_no_key(text: str) -> None:
     with pytest.raises(ValueError, match="no monitor key"):
-        bundle.checked_public_key(text)
+        checked_public_key(text)
 
 
 def test_samples_carry_their_monitors_name_and_labels() -> None:
