@@ -141,6 +141,11 @@ export class Board {
     return readable(query);
   }
 
+  /** The range, for the address of another page. */
+  get when() {
+    return isLive(this.range) ? `range=${this.range.last}` : `from=${this.range.fromS}&to=${this.range.toS}`;
+  }
+
   schedule() {
     clearTimeout(this.timer);
     if (!isLive(this.range) || document.hidden) return;

@@ -2,6 +2,8 @@
 import { Chart } from "./chart.js";
 import { currentZone } from "./choices.js";
 import { linkCursors } from "./cursor.js";
+import { toUrl } from "./graph.js";
+import { bound } from "./matchers.js";
 import { same } from "./same.js";
 import { write } from "./text.js";
 
@@ -34,6 +36,17 @@ export class Tile {
     this.header.classList.toggle("untitled", !title);
     this.element.setAttribute("aria-label", this.name);
     if (!this.isGraph) write(this.body, this.board.fill(text));
+    else if (!this.board.told.fixed) this.#linkExplorer();
+  }
+
+  /** Whoever has an account can go on from here: the same graph, with what is chosen now. */
+  #linkExplorer() {
+    let link = this.header.querySelector(".explore");
+    link ??= this.header.appendChild(Object.assign(document.createElement("a"), { className: "explore", textContent: "Explore", title: "Open this graph in the explorer" }));
+    const { graph } = this.panel;
+    const queries = graph.queries.map((query) => ({ ...query, match: bound(query.match, this.board.values) }));
+    link.href = `/explore?${toUrl({ ...graph, queries })}&${this.board.when}`;
+    link.setAttribute("aria-label", `Explore ${this.name}`);
   }
 
   get name() {

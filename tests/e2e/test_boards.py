@@ -194,6 +194,9 @@ def test_a_variable_is_in_the_address(fed: Platform, browse: Callable[..., Page]
     expect(page.locator("[data-id=jobs] h3")).to_have_text("Jobs of worker-2")
     assert parse_qs(urlsplit(page.url).query) == {"var.node": ["worker-2"]}
     page.locator("[data-range='3h']").click()
+    assert page.get_by_label("Explore Jobs of worker-2").get_attribute("href") == (
+        "/explore?A=jobs.running&A.match=node=worker-2&range=3h"
+    )
     other = browse()
     other.goto(page.url)
     drawn(other, ["worker-2"])
