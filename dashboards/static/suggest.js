@@ -78,6 +78,8 @@ export function suggest(input, { find, onPick }) {
       event.preventDefault();
       event.stopImmediatePropagation();
       take(state.at);
+    } else if (event.key === "Enter") {
+      close(); // what was typed is what is meant
     } else if (event.key === "Escape" && !list.hidden) {
       event.preventDefault();
       event.stopImmediatePropagation();

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.integration.pages.site import WITHIN_S, Site, Tenant, new_tenant
+from tests.integration.pages.site import HOSTILE, WITHIN_S, Site, Tenant, new_tenant
 
 NOW_S = int(time.time()) // 60 * 60
 FROM_S, TO_S = NOW_S - 1_200, NOW_S - 600
@@ -207,3 +207,10 @@ def test_who_may_ask(site: Site, tenant: Tenant, theirs: Tenant) -> None:
         assert ask(person, graph, headers={"sec-fetch-site": "cross-site"}).status_code == 403
     with site.client(theirs.session) as other:
         assert ask(other, graph).json()["lines"] == []
+
+
+def test_the_page_keeps_its_address_from_becoming_markup(browser: httpx.Client) -> None:
+    page = browser.get("/explore", params={"A": "cpu", "A.match": f"x={HOSTILE}", "threshold": f"1:{HOSTILE}"}).text
+    assert "onerror=alert(1)>" not in page and "data-graph" in page
+    page = browser.get("/explore", params={"A": HOSTILE}).text
+    assert "<img" not in page and "could not be read" in page
