@@ -1,52 +1,103 @@
-"""Which tier a graph and its comparisons are read from, and what its values are measured in."""
+"""What is remembered of ClickHouse's answers: for how long, for whom, and how much of it."""
 
-from typing import Any
+from uuid import UUID
 
 import pytest
 
-from dashboards.answers import Asked, plan_for, unit_for
-from dashboards.format import Unit
-from domain.query import Formula, Graph, Query
-from domain.series import Retention, Window
+from domain.ids import AccountId
+from schema.answers import KEPT_S, Answers, question_of
 
-DAY_S = 86_400
-NOW_S = 1_767_225_600.0
-KEPT = Retention(30 * DAY_S, 400 * DAY_S, 1_830 * DAY_S)
+MINE, THEIRS = AccountId(UUID(int=1)), AccountId(UUID(int=2))
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now_s = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+class Asked:
+    """Counts how often it is asked; each answer is another."""
+
+    def __init__(self, size: int = 100) -> None:
+        self.times = 0
+        self.size = size
+
+    def __call__(self) -> bytes:
+        self.times += 1
+        return bytes([self.times]) * self.size
+
+
+def test_an_answer_is_given_again_for_a_minute() -> None:
+    clock, ask = Clock(), Asked()
+    answers = Answers(clock=clock)
+    first = answers.remember(MINE, "q", ask, len)
+    clock.now_s += KEPT_S - 0.1
+    assert answers.remember(MINE, "q", ask, len) == (first[0], True)
+    clock.now_s += 0.2
+    again, is_remembered = answers.remember(MINE, "q", ask, len)
+    assert (again, is_remembered, ask.times) == (b"\x02" * 100, False, 2)
+
+
+def test_it_counts_from_when_it_was_asked_for() -> None:
+    """What is stored while a slow answer is made is not in it, and must not wait longer for that."""
+    clock = Clock()
+    answers = Answers(clock=clock)
+
+    def slow() -> bytes:
+        clock.now_s += KEPT_S / 2
+        return b"1"
+
+    answers.remember(MINE, "q", slow, len)
+    clock.now_s += KEPT_S / 2
+    assert answers.remember(MINE, "q", lambda: b"2", len) == (b"2", False)
+
+
+def test_accounts_share_nothing() -> None:
+    answers = Answers(clock=Clock())
+    answers.remember(MINE, "q", lambda: b"mine", len)
+    assert answers.remember(THEIRS, "q", lambda: b"theirs", len) == (b"theirs", False)
+    assert answers.remember(MINE, "q", lambda: b"new", len) == (b"mine", True)
+
+
+def test_an_error_is_not_remembered() -> None:
+    answers = Answers(clock=Clock())
+    with pytest.raises(ZeroDivisionError):
+        answers.remember(MINE, "q", lambda: 1 // 0, lambda _: 1)
+    assert answers.remember(MINE, "q", lambda: b"1", len) == (b"1", False)
+
+
+def test_bytes_are_bounded_and_the_least_used_goes_first() -> None:
+    answers = Answers(bytes_max=10_000, clock=Clock())
+    for number in range(8):
+        answers.remember(MINE, number, Asked(1_000), len)
+        assert answers.remember(MINE, 0, Asked(), len)[1]
+        assert answers.bytes_kept <= 10_000
+    assert not answers.remember(MINE, 1, Asked(1_000), len)[1]
+    assert answers.remember(MINE, 7, Asked(), len)[1]
+
+
+def test_one_answer_never_pushes_out_all_others() -> None:
+    answers = Answers(bytes_max=10_000, clock=Clock())
+    answers.remember(MINE, "small", Asked(), len)
+    answers.remember(MINE, "huge", Asked(9_000), len)
+    assert answers.remember(MINE, "small", Asked(), len)[1]
+    assert not answers.remember(MINE, "huge", Asked(9_000), len)[1]
 
 
 @pytest.mark.parametrize(
-    ("length_s", "shift", "tier", "step_s"),
+    ("one", "other"),
     [
-        pytest.param(3_600, (), "raw", 10, id="now alone"),
-        pytest.param(3_600, ("1d",), "raw", 10, id="both are kept"),
-        pytest.param(3_600, ("1d", "8w"), "1m", 60, id="samples of then are gone"),
-        pytest.param(3_600, ("60w",), "1h", 3_600, id="minutes of then are gone"),
-        pytest.param(30 * DAY_S, ("1w",), "1h", 7_200, id="a tier that has both anyhow"),
+        ({"nodes": ["a", "b"]}, {"nodes": ["b", "a"]}),
+        ({"nodes": ["a", "b"]}, {"nodes": ["a,b"]}),
+        ({"nodes": ["1"]}, {"nodes": [1]}),
+        ({"from_s": 1}, {"to_s": 1}),
+        ({"label_0": "['a']"}, {"label_0": ["a"]}),
     ],
 )
-def test_a_comparison_is_read_from_a_tier_that_has_both(
-    length_s: float, shift: tuple[str, ...], tier: str, step_s: int
-) -> None:
-    plan = plan_for(Asked(Graph(shift=shift), Window(NOW_S - length_s, NOW_S)), KEPT, NOW_S)
-    assert (plan.resolution.name, plan.step_s) == (tier, step_s)
-    assert plan.from_s % step_s == 0 and plan.to_s % step_s == 0
-
-
-BYTES = Query("A", "disk.used_bytes")
-PERCENT = Query("B", "cpu.usage_percent")
-
-
-@pytest.mark.parametrize(
-    ("graph", "unit"),
-    [
-        pytest.param({"queries": (BYTES,)}, Unit.BYTES, id="as its metric says"),
-        pytest.param({"queries": (BYTES, PERCENT)}, Unit.COUNT, id="two units are none"),
-        pytest.param({"queries": (BYTES, PERCENT), "unit": "hertz"}, "hertz", id="as it is told"),
-        pytest.param({"queries": (Query("A", "disk.used_bytes", hidden=True), PERCENT)}, Unit.PERCENT, id="the seen"),
-        pytest.param({"queries": (Query("A", "net.bytes", over="rate"),)}, Unit.BYTES_PER_S, id="growth"),
-        pytest.param({"queries": (Query("A", "net.bytes", by=(), across="count"),)}, Unit.COUNT, id="how many"),
-        pytest.param({"queries": (BYTES,), "formulas": (Formula("F1", "A / A"),)}, Unit.COUNT, id="formulas have none"),
-    ],
-)
-def test_units(graph: dict[str, Any], unit: str) -> None:
-    assert unit_for(Graph(**graph)) == unit
+def test_questions_differ_by_what_they_ask(one: dict[str, object], other: dict[str, object]) -> None:
+    assert question_of("SELECT 1", one) == question_of("SELECT 1", dict(one))
+    assert question_of("SELECT 1", one) != question_of("SELECT 1", other)
+    assert question_of("SELECT 1", one) != question_of("SELECT 2", one)
