@@ -175,7 +175,7 @@ async def _answer(request: Request, account_id: AccountId, graph: Graph, asked: 
     window = Window(planning.instant(str(asked.since), now_s), planning.instant(str(asked.until), now_s))
     run = partial(state.reads.run, request)
     question = Asked(graph, window, asked.points)
-    found = await answers.answer(state.stores.clickhouse, account_id, question, state.settings, run)
+    found = await answers.answer(state.stores, account_id, question, state.settings, run)
     headers = {**_UNKEPT, REVISION: str(last.version)}
     return Response(answers.as_json(found), media_type="application/json", headers=headers)
 

@@ -41,7 +41,7 @@ async def post_query(request: Request) -> Response:
     asked = await _asked(request)
     state = request.app.state
     run = partial(state.reads.run, request)
-    found = await answers.answer(state.stores.clickhouse, principal.account_id, asked, state.settings, run)
+    found = await answers.answer(state.stores, principal.account_id, asked, state.settings, run)
     if "text/csv" in request.headers.get("accept", ""):
         return Response(spreadsheet.table(found), media_type="text/csv", headers=_UNKEPT)
     return Response(answers.as_json(found), media_type="application/json", headers=_UNKEPT)

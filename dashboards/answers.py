@@ -11,7 +11,7 @@ and `max` are those of the samples, of lines that are their mean or last; a comp
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final
@@ -28,8 +28,9 @@ from domain.query import LINES_MAX, LINES_OF_KIND, Graph, Query
 from domain.series import Plan, Retention, Window
 from domain.settings import Settings
 from schema import query as store
-from schema.clickhouse_client import ClickHouse
+from schema.answers import Answers
 from schema.query import Cut
+from schema.stores import Stores
 
 READS_AT_ONCE: Final = 4
 CELLS_MAX: Final = 2_000_000
@@ -79,15 +80,16 @@ class Answer:
 
 
 async def answer(
-    clickhouse: ClickHouse, account_id: AccountId, asked: Asked, settings: Settings, run: Run = asyncio.to_thread
+    stores: Stores, account_id: AccountId, asked: Asked, settings: Settings, run: Run = asyncio.to_thread
 ) -> Answer:
-    """Read a graph; `run` does each read.
+    """Read a graph; `run` does each read. What is about closed buckets alone may be remembered (schema/answers.py).
 
     Raises InvalidQuery for what can't be read or costs too much, StoreUnavailable.
     """
     began = time.perf_counter()
     graph = asked.graph
-    plan = plan_for(asked, retention(settings), time.time())
+    now_s = time.time()
+    plan = plan_for(asked, retention(settings), now_s)
     slots = (plan.to_s - plan.from_s) // plan.step_s
     lines_max = asked.lines_max or LINES_OF_KIND[graph.kind]
     reads = [(query, shift) for query in _needed(graph) for shift in ("", *graph.shift)]
@@ -97,7 +99,11 @@ async def answer(
         async with places:
             cut = Cut(plan, graph.shifts_s.get(shift, 0))
             most = min(LINES_MAX if query.hidden else lines_max, max(1, CELLS_MAX // slots))
-            return await run(partial(store.read, clickhouse, account_id, query, cut, most))
+            ask = partial(store.read, stores.clickhouse, account_id, query, cut, most)
+            is_closed = plan.to_s - cut.back_s + planning.CLOSED_AFTER_S <= now_s and not (cut.back_s and query.top)
+            return await run(
+                partial(_remembered, stores.answers, account_id, (query, cut, most), ask) if is_closed else ask
+            )
 
     found = dict(zip(reads, await asyncio.gather(*(read(*one) for one in reads)), strict=True))
     lines = await asyncio.to_thread(_lines, graph, found, slots, lines_max)
@@ -106,6 +112,23 @@ async def answer(
     order = _order(lines, names)
     took_s = time.perf_counter() - began
     return Answer(asked, plan, [lines[n] for n in order], [names[n] for n in order], now, took_s)
+
+
+def _is_closed(cut: Cut, query: Query, now_s: float) -> bool:
+    """Nothing that may still come in time changes the answer; who is on top now decides a comparison's lines, too."""
+    depends_on_now = cut.back_s > 0 and query.top is not None
+    return cut.plan.to_s - cut.back_s + planning.CLOSED_AFTER_S <= now_s and not depends_on_now
+
+
+def _remembered(
+    answers: Answers, account_id: AccountId, question: Hashable, ask: Callable[[], store.Read]
+) -> store.Read:
+    read, is_remembered = answers.remember(account_id, question, ask, _size)
+    return replace(read, rows_read=0, engine_s=0.0) if is_remembered else read
+
+
+def _size(read: store.Read) -> int:
+    return sum(len(memoryview(one.values)) + len(memoryview(one.low)) + len(memoryview(one.high)) for one in read.lines)
 
 
 def plan_for(asked: Asked, kept: Retention, now_s: float) -> Plan:

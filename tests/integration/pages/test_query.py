@@ -99,6 +99,17 @@ def test_a_comparison_lies_on_the_grid_of_now(client: httpx.Client) -> None:
     ]
 
 
+def test_closed_buckets_are_read_once_and_open_ones_each_time(client: httpx.Client, theirs: Tenant, site: Site) -> None:
+    graph = {"queries": [query("jobs.running", by=["node"], across="max")], "thresholds": [{"value": time.time()}]}
+    closed = {"from": FROM_S, "to": TO_S - 60}
+    first, again = (ask(client, graph, **closed).json() for _ in range(2))
+    assert first["rows_read"] > 0 and again["rows_read"] == 0 and again["lines"] == first["lines"]
+    with site.client(authorization=f"Bearer {theirs.key}") as other:
+        assert ask(other, graph, **closed).json()["lines"] == []
+    for _ in range(2):
+        assert ask(client, graph, to=NOW_S).json()["rows_read"] > 0
+
+
 def test_more_lines_than_asked_for_are_the_largest(client: httpx.Client) -> None:
     found = ask(client, {"queries": [query("jobs.running")]}, lines=1).json()
     assert [line["name"] for line in found["lines"]] == ["db"]
