@@ -5,7 +5,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench import fleet, ingest, live, nodes_page, pings, reads, victoria
+from bench import fleet, graphs, ingest, live, nodes_page, pings, reads, victoria, year
 from bench.platform import Platform
 from bench.report import Report
 from bench.victoria import Victoria
@@ -20,7 +20,7 @@ def main() -> None:
     parser.add_argument(
         "--parts",
         default="idle,w1,reads,w2,pings,fleet",
-        help="comma-separated: idle, quick, w1, reads, w2, pings, fleet, nodes, live",
+        help="comma-separated: idle, quick, w1, reads, w2, pings, fleet, nodes, live, year",
     )
     parser.add_argument(
         "--folder", type=Path, help="where the workload's files are kept (default: /dev/shm or the temp dir)"
@@ -45,6 +45,8 @@ def main() -> None:
         fleet.measure(report)
     if "live" in parts:
         live.measure(report)
+    if "year" in parts:
+        _year(report)
     if "nodes" in parts:
         nodes_page.measure(report, "nodes page")
         if arguments.tree:
@@ -52,6 +54,16 @@ def main() -> None:
             nodes_page.compare(report, "older nodes page", "nodes page")
     if not arguments.dry:
         report.close(f"make bench ARGS='--parts {arguments.parts}'")
+
+
+def _year(report: Report) -> None:
+    with Platform() as platform:
+        began = time.perf_counter()
+        rows = year.load(platform)
+        report.figure("year loaded", rows / 1e6, "M rows")
+        report.figure("year loaded in", time.perf_counter() - began, "s")
+        report.figure("year on disk", sum(platform.disk_bytes().values()) / 1e9, "GB")
+        graphs.measure(report, platform)
 
 
 def _workload(report: Report, workload: Workload, folder: Path, *, has_reads: bool) -> None:

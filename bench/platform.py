@@ -14,6 +14,7 @@ from pathlib import Path
 
 import clickhouse_connect
 import httpx
+from clickhouse_connect.driver.client import Client
 
 from bench.processes import Family
 
@@ -40,15 +41,19 @@ class Platform:
         self.url = _find(r"Address\s+(\S+)", said)
         self.key = _find(r"API key\s+(\S+)", said)
         self.sign_in_url = _find(r"Sign in\s+(\S+)", said)
-        passwords = json.loads((self.data / "passwords.json").read_text())
-        ports = json.loads((self.data / "ports.json").read_text())
-        self.clickhouse = clickhouse_connect.get_client(
-            host="127.0.0.1", port=ports["clickhouse"], username="metrist", password=passwords["clickhouse"]
-        )
+        self.clickhouse = self.connect()
         self.client = httpx.Client(
             base_url=self.url, headers={"Authorization": f"Bearer {self.key}"}, timeout=60, trust_env=False
         )
         return self
+
+    def connect(self) -> Client:
+        """One more client of its ClickHouse; each serves one thread."""
+        passwords = json.loads((self.data / "passwords.json").read_text())
+        ports = json.loads((self.data / "ports.json").read_text())
+        return clickhouse_connect.get_client(
+            host="127.0.0.1", port=ports["clickhouse"], username="metrist", password=passwords["clickhouse"]
+        )
 
     def start(self) -> str:
         """Start it, also again on the same data and port; returns what it said when it runs."""
