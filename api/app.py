@@ -48,6 +48,7 @@ from dashboards import (
     static,
 )
 from dashboards import live as live_pages
+from dashboards import monitors as monitor_pages
 from dashboards import settings as settings_pages
 from dashboards.live_hub import LiveHub
 from dashboards.node_list import routes as node_list
@@ -107,6 +108,7 @@ def create_app(settings: Settings) -> FastAPI:
         live_pages,
         recordings,
         boards,
+        monitor_pages,
         settings_pages,
         account_pages,
         invite,

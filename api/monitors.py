@@ -21,8 +21,6 @@ from schema import server_secrets
 
 router = APIRouter()
 RUNS_MAX_BYTES = 1_048_576
-SIGNING = "monitors"
-"""Name of the server secret that bundles are signed with."""
 
 
 @router.get("/api/v1/monitors/key")
@@ -67,7 +65,9 @@ async def _private_key(request: Request) -> bytes:
     known: bytes | None = getattr(state, "monitor_key", None)
     if known is None:
         now = datetime.now(UTC)
-        known = await asyncio.to_thread(server_secrets.get_or_create, state.stores.control, SIGNING, now)
+        known = await asyncio.to_thread(
+            server_secrets.get_or_create, state.stores.control, server_secrets.MONITORS, now
+        )
         state.monitor_key = known
     return known
 

@@ -37,8 +37,8 @@ OPEN = frozenset({CommandState.QUEUED, CommandState.LEASED})
 class Kind(StrEnum):
     """What a node can be asked to do: what follows from its state, or what a click asks again. To lose one is no loss.
 
-    A trial's payload is a bundle as domain/bundles.py has it, of one monitor whose version is 0. The agent checks it as
-    any other, runs it once beside its own set, sends none of its samples, and reports with the command's id as `trial`:
+    A trial's payload is `{"bundle": …}` as domain/bundles.py has it, of one monitor. The agent checks it as any other,
+    runs it once beside its own set, sends none of its samples, and reports with the command's id as `trial`:
     domain/monitor_runs.py.
     """
 

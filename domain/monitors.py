@@ -36,6 +36,9 @@ EVERY: Final = "*"
 FACT: Final = "monitors"
 """What an agent that runs monitors tells of itself under this name: the capabilities it allows, `file,http`."""
 
+NO_NAMES: Final = frozenset({"new", "check", "target", "dry-run", "trial", "key", "runs"})
+"""They are addresses already."""
+
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9_.-]*[a-z0-9])?")
 _PARAMETER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 
@@ -134,6 +137,8 @@ def clean_name(name: str) -> str:
         raise InvalidBody(
             f"A monitor's name is 1 to {NAME_MAX_CHARS} small letters, digits and - _ . in between, like disk-usage"
         )
+    if cleaned in NO_NAMES:
+        raise InvalidBody(f"A monitor cannot be called {cleaned}: that is the address of something else")
     return cleaned
 
 

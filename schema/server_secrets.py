@@ -10,6 +10,8 @@ from schema.control.engine import reading
 from schema.control.tables import server_secrets
 
 LENGTH = 32
+MONITORS = "monitors"
+"""Name of the secret that is the private key of bundles of monitors."""
 
 
 def get_or_create(engine: Engine, name: str, now: datetime) -> bytes:

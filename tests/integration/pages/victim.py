@@ -182,7 +182,9 @@ class Victim:
         monitors.push(self.site.control, account, self.monitor, now, actor=actor)
         self.ids["monitor_id"] = str(made.id)
         run = {"id": str(made.id), "version": 1, "state": "failed", "at": time.time(), "message": secret("script")}
-        self._post(f"monitors/runs?node={self.node}", [run], 202)
+        self.ids["command"] = uuid4().hex
+        trial = run | {"trial": self.ids["command"]}
+        self._post(f"monitors/runs?node={self.node}", [run, trial], 202)
 
     def _post(self, what: str, body: Any, expected: int) -> None:
         with self.site.client(authorization=f"Bearer {self.tenant.key}") as agent:
