@@ -21,6 +21,8 @@ from lupa import LuaError, LuaMemoryError, lua54
 NOBODY = 65_534
 SLACK_BYTES = 48_000_000
 """What Python may need on top of the monitor's own memory: one answer of the agent, as bytes, text and values."""
+MARGIN_S = 0.25
+"""For the hook in api.lua to end it first, with its line: this timer counts in ticks, the hook exactly."""
 READ_BYTES = 65_536
 POSITION = re.compile(r"monitor:(\d+): ")
 LABEL = re.compile(r'([^=,{}]+)="((?:[^"\\]|\\.)*)"')
@@ -58,8 +60,9 @@ def _restrain(limits: dict[str, Any]) -> None:
     """Give up all that the job does not need; what one system does not know, the others still hold."""
     with suppress(OSError):
         os.nice(10)
-    signal.setitimer(signal.ITIMER_PROF, limits["cpu_s"] * 1.2)  # what the hook in api.lua did not end
-    cpu_s = math.ceil(_cpu_s() + limits["cpu_s"] * 1.2) + 1
+    most_s = limits["cpu_s"] * 1.2 + MARGIN_S
+    signal.setitimer(signal.ITIMER_PROF, most_s)
+    cpu_s = math.ceil(_cpu_s() + most_s) + 1
     with suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, cpu_s + 1))
     for kind, most in (
