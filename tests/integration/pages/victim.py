@@ -180,6 +180,8 @@ class Victim:
         spec = Spec(script=f"-- {secret('script')}\ngauge('x', 1)")
         made = monitors.create(self.site.control, account, self.monitor, spec, Target(match="*"), now, actor=actor)
         monitors.push(self.site.control, account, self.monitor, now, actor=actor)
+        newer = Spec(script=f"-- {secret('script')}\ngauge('x', 2)")
+        monitors.save(self.site.control, account, self.monitor, newer, now, actor=actor)
         self.ids["monitor_id"] = str(made.id)
         run = {"id": str(made.id), "version": 1, "state": "failed", "at": time.time(), "message": secret("script")}
         self.ids["command"] = uuid4().hex
