@@ -8,7 +8,7 @@ import pytest
 from agent.sandbox import Inputs, Limits, Result, run
 from tests.hostile import HOSTILE
 
-LIMITS = Limits(cpu_s=0.2, wall_s=10, memory_bytes=8_000_000)
+LIMITS = Limits(cpu_s=0.1, wall_s=10, memory_bytes=8_000_000)
 
 
 @pytest.mark.parametrize("name", HOSTILE)
