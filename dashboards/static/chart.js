@@ -25,6 +25,7 @@ import { linesOf, nearest } from "./chart_lines.js";
 import { PLOTS } from "./chart_plots.js";
 import { stats } from "./chart_stats.js";
 import { LineTable } from "./chart_table.js";
+import { furnish, text } from "./chart_parts.js";
 import { duration, number } from "./format.js";
 import { MARGIN } from "./panel.js";
 import { askQuery } from "./query.js";
@@ -288,32 +289,7 @@ export class Chart {
   #build() {
     this.element.classList.add("chart");
     this.element.dataset.kind = this.graph.kind;
-    this.plot = text("div", "plot", "");
-    Object.entries({ role: "img", tabindex: "0", "aria-label": "graph, loading" }).forEach((pair) => this.plot.setAttribute(...pair));
-    this.canvas = text("div", "canvas", "");
-    this.plot.append(this.canvas, ...["cursor", "selection"].map((name) => Object.assign(text("div", name, ""), { hidden: true })));
+    Object.assign(this, furnish(this.element, () => this.show()));
     this.plot.addEventListener("pointermove", (event) => this.#point(event));
-    this.legend = text("div", "legend", "");
-    this.failure = text("div", "failure", "");
-    this.failure.setAttribute("role", "status");
-    this.failure.hidden = true;
-    const again = text("button", "", "Try again");
-    again.type = "button";
-    again.addEventListener("click", () => this.show());
-    this.failure.append(text("p", "notice", ""), again);
-    this.notes = Object.assign(text("p", "notes", ""), { hidden: true });
-    this.tier = text("span", "tier", "");
-    this.newest = Object.assign(text("span", "newest", "newest bucket began "), { hidden: true });
-    this.newest.append(text("span", "age", ""));
-    const foot = text("footer", "", "");
-    foot.append(this.tier, this.newest);
-    this.element.replaceChildren(this.plot, this.notes, this.legend, this.failure, foot, Object.assign(text("span", "probe", ""), { hidden: true }));
   }
-}
-
-function text(tag, name, words) {
-  const element = document.createElement(tag);
-  if (name) element.className = name;
-  element.textContent = words;
-  return element;
 }
