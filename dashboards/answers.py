@@ -82,7 +82,7 @@ class Answer:
 async def answer(
     stores: Stores, account_id: AccountId, asked: Asked, settings: Settings, run: Run = asyncio.to_thread
 ) -> Answer:
-    """Read a graph; `run` does each read. What is about closed buckets alone may be remembered (schema/answers.py).
+    """Read a graph; `run` does each read, whose answer may be remembered for a while (schema/answers.py).
 
     Raises InvalidQuery for what can't be read or costs too much, StoreUnavailable.
     """
@@ -100,10 +100,8 @@ async def answer(
             cut = Cut(plan, graph.shifts_s.get(shift, 0))
             most = min(LINES_MAX if query.hidden else lines_max, max(1, CELLS_MAX // slots))
             ask = partial(store.read, stores.clickhouse, account_id, query, cut, most)
-            is_closed = plan.to_s - cut.back_s + planning.CLOSED_AFTER_S <= now_s and not (cut.back_s and query.top)
-            return await run(
-                partial(_remembered, stores.answers, account_id, (query, cut, most), ask) if is_closed else ask
-            )
+            for_s = planning.kept_s(plan.step_s, is_closed=_is_closed(cut, query, now_s))
+            return await run(partial(_remembered, stores.answers, account_id, (query, cut, most), ask, for_s))
 
     found = dict(zip(reads, await asyncio.gather(*(read(*one) for one in reads)), strict=True))
     lines = await asyncio.to_thread(_lines, graph, found, slots, lines_max)
@@ -121,9 +119,9 @@ def _is_closed(cut: Cut, query: Query, now_s: float) -> bool:
 
 
 def _remembered(
-    answers: Answers, account_id: AccountId, question: Hashable, ask: Callable[[], store.Read]
+    answers: Answers, account_id: AccountId, question: Hashable, ask: Callable[[], store.Read], for_s: float
 ) -> store.Read:
-    read, is_remembered = answers.remember(account_id, question, ask, _size)
+    read, is_remembered = answers.remember(account_id, question, ask, _size, for_s)
     return replace(read, rows_read=0, engine_s=0.0) if is_remembered else read
 
 

@@ -23,6 +23,7 @@ POINTS_DEFAULT = 600
 POINTS_MAX = 11_000
 SERIES_MAX = 20_000
 WHOLE_BUCKETS_MIN = 100
+KEPT_S = 60.0
 CLOSED_AFTER_S = 300
 """A bucket that ended so long ago has got what it gets, but for late samples: its answers may be remembered."""
 
@@ -128,6 +129,13 @@ def closed_until(plan: Plan, now_s: float) -> int:
     """Where the closed buckets of a plan end, Unix seconds on its grid: from its `from_s`, none, to its `to_s`, all."""
     closed_s = int((now_s - CLOSED_AFTER_S) // plan.step_s) * plan.step_s
     return min(max(closed_s, plan.from_s), plan.to_s)
+
+
+def kept_s(step_s: int, *, is_closed: bool) -> float:
+    """How long an answer may be given again: one with open buckets, for a sixtieth of their width; 0 is not at all."""
+    if is_closed:
+        return KEPT_S
+    return min(KEPT_S, step_s / 60) if step_s >= 60 else 0.0
 
 
 def whole(plan: Plan) -> Plan:

@@ -1,9 +1,10 @@
-"""Answers that this process remembers for a while: those about buckets that are closed.
+"""Answers that this process remembers for a while, so that the graphs many look at are worked out once.
 
-**The promise.** A bucket is closed five minutes after its end (`domain.series.CLOSED_AFTER_S`). An answer about closed
-buckets may be given again for a minute (`KEPT_S`), whoever in the account asks; about others, never. So what arrives on
-time shows at once, and what arrives later, or is erased, shows a minute after it is stored, in every process alike:
-nothing has to tell them. An account's answers are found by that account only: it is part of what is remembered.
+**The promise** (`domain.series.kept_s`). A bucket is closed five minutes after its end. An answer about closed buckets
+may be given again for a minute, whoever in the account asks; one with open buckets for a sixtieth of their width, a
+minute at most, which no graph can show: not at all below steps of a minute. So what arrives on time shows at once, and
+what arrives later, or is erased, shows a minute after it is stored, in every process alike: nothing has to tell them.
+An account's answers are found by that account only: it is part of what is remembered.
 """
 
 import threading
@@ -14,10 +15,10 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from domain.ids import AccountId
+from domain.series import KEPT_S
 
 T = TypeVar("T")
 
-KEPT_S = 60.0
 BYTES_MAX = 64_000_000
 """A process; a page of 20 graphs over 30 days is about a megabyte."""
 _OVERHEAD_BYTES = 500
@@ -41,19 +42,27 @@ class Answers:
         self.bytes_kept = 0
 
     def remember(
-        self, account_id: AccountId, question: Hashable, ask: Callable[[], T], size_of: Callable[[T], int]
+        self,
+        account_id: AccountId,
+        question: Hashable,
+        ask: Callable[[], T],
+        size_of: Callable[[T], int],
+        for_s: float = KEPT_S,
     ) -> tuple[T, bool]:
         """The answer to an account's question, and whether it was remembered; `ask` gives it otherwise.
 
-        Nobody may change an answer. It counts from when it was asked for: what is stored meanwhile is not in it.
+        Remembered for `for_s`, not at all for 0, from when it was asked for: what is stored meanwhile is not in it.
+        Nobody may change an answer.
         """
+        if not for_s:
+            return ask(), False
         key = (account_id, question)
         asked_s = self._clock()
         found = self._find(key, asked_s)
         if found is not None:
             return found.answer, True
         answer = ask()
-        self._keep(key, _Kept(answer, size_of(answer) + _OVERHEAD_BYTES, asked_s + KEPT_S))
+        self._keep(key, _Kept(answer, size_of(answer) + _OVERHEAD_BYTES, asked_s + for_s))
         return answer, False
 
     def _find(self, key: tuple[AccountId, Hashable], now_s: float) -> _Kept | None:

@@ -14,6 +14,7 @@ from domain.series import (
     AGGREGATIONS,
     CLOSED_AFTER_S,
     HOUR,
+    KEPT_S,
     MINUTE,
     RAW,
     Across,
@@ -23,7 +24,7 @@ from domain.series import (
     Selector,
 )
 from schema import grid, migrate, samples, series
-from schema.answers import KEPT_S, Answers
+from schema.answers import Answers
 from schema.clickhouse_client import ClickHouse
 from tests.clickhouse_server import Server
 from tests.integration.test_tiers import KEPT, START_S, address, line, snapshot

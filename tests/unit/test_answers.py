@@ -5,7 +5,8 @@ from uuid import UUID
 import pytest
 
 from domain.ids import AccountId
-from schema.answers import KEPT_S, Answers, question_of
+from domain.series import KEPT_S, kept_s
+from schema.answers import Answers, question_of
 
 MINE, THEIRS = AccountId(UUID(int=1)), AccountId(UUID(int=2))
 
@@ -39,6 +40,30 @@ def test_an_answer_is_given_again_for_a_minute() -> None:
     clock.now_s += 0.2
     again, is_remembered = answers.remember(MINE, "q", ask, len)
     assert (again, is_remembered, ask.times) == (b"\x02" * 100, False, 2)
+
+
+@pytest.mark.parametrize(
+    ("step_s", "is_closed", "expected"),
+    [
+        (10, True, 60),
+        (7_200, True, 60),
+        (10, False, 0),
+        (59, False, 0),
+        (60, False, 1),
+        (300, False, 5),
+        (7_200, False, 60),
+    ],
+)
+def test_what_is_open_is_kept_for_a_sixtieth_of_its_step(step_s: int, is_closed: bool, expected: float) -> None:
+    for_s = kept_s(step_s, is_closed=is_closed)
+    assert for_s == expected
+    clock, ask = Clock(), Asked()
+    answers = Answers(clock=clock)
+    answers.remember(MINE, "q", ask, len, for_s)
+    clock.now_s += max(0.0, for_s - 0.1)
+    assert answers.remember(MINE, "q", ask, len, for_s)[1] == (for_s > 0)
+    clock.now_s += 0.2
+    assert not answers.remember(MINE, "q", ask, len, for_s)[1]
 
 
 def test_it_counts_from_when_it_was_asked_for() -> None:
