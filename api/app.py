@@ -49,6 +49,7 @@ from dashboards import (
 )
 from dashboards import live as live_pages
 from dashboards import monitors as monitor_pages
+from dashboards import notices as notice_pages
 from dashboards import settings as settings_pages
 from dashboards.live_hub import LiveHub
 from dashboards.node_list import routes as node_list
@@ -109,6 +110,7 @@ def create_app(settings: Settings) -> FastAPI:
         recordings,
         boards,
         monitor_pages,
+        notice_pages,
         settings_pages,
         account_pages,
         invite,

@@ -172,6 +172,18 @@ def confirm(engine: Engine, channel_id: UUID, address: str, now: datetime) -> bo
     return events.retrying(engine, work)
 
 
+def stop(engine: Engine, channel_id: UUID, address: str, now: datetime) -> None:
+    """Somebody who reads this address wants no more: the channel is off, unless it is another address by now."""
+
+    def work(conn: Connection) -> None:
+        events.hold(conn)
+        row = conn.execute(select(channels).where(channels.c.id == channel_id)).mappings().one_or_none()
+        if row is not None and row["config"].get("address") == address:
+            switch_in(conn, _row(row), False, "its reader wants no more e-mails", now)
+
+    events.retrying(engine, work)
+
+
 def remove(engine: Engine, account_id: AccountId, channel_id: UUID, now: datetime, *, actor: str) -> None:
     """Delete it with its secrets; the log of what it was told stays. Raises NotFound, InvalidBody."""
 

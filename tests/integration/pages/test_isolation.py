@@ -29,8 +29,11 @@ from tests.integration.pages.victim import GUESSED, LEAKS, SECRETS, VALUE, Victi
 
 LISTENED_S = 1.2
 """To a stream: what it says at once, and what it hears when something happens."""
-UNOPENED = {"/sign-in/{provider}/callback", "/invite/{token}", "/shared/{token}"}
-"""No provider is set up; the invitation, and the link to a dashboard, are made up."""
+UNOPENED = {
+    *("/sign-in/{provider}/callback", "/invite/{token}", "/shared/{token}"),
+    *("/mail/confirm/{token}", "/mail/stop/{token}"),
+}
+"""No provider is set up; the invitation, the link to a dashboard and those of e-mails are made up."""
 
 
 @pytest.fixture(scope="module")

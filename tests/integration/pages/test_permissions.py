@@ -69,6 +69,21 @@ BY_ROLE: list[tuple[str, Role, Fill]] = [
     ("/monitors/{name}/remove", A, to("/monitors/nothing/remove")),
     ("/recordings", V, to("/recordings", node="nothing", metric="load.1m")),
     ("/recordings/{recording_id}/stop", V, to(f"/recordings/{uuid4()}/stop")),
+    ("/channels", A, to("/channels", kind="webhook", name="new", url="https://hooks.example.org/")),
+    ("/channels/{channel_id}", A, to(f"/channels/{uuid4()}", name="new")),
+    ("/channels/{channel_id}/test", A, to(f"/channels/{uuid4()}/test")),
+    ("/channels/{channel_id}/ask", A, to(f"/channels/{uuid4()}/ask")),
+    ("/channels/{channel_id}/rotate", A, to(f"/channels/{uuid4()}/rotate")),
+    ("/channels/{channel_id}/switch", A, to(f"/channels/{uuid4()}/switch", on="1")),
+    ("/channels/{channel_id}/remove", A, to(f"/channels/{uuid4()}/remove")),
+    ("/routes", A, to("/routes", match="node=x")),
+    ("/routes/{route_id}", A, to(f"/routes/{uuid4()}", match="node=x")),
+    ("/routes/{route_id}/move", A, to(f"/routes/{uuid4()}/move")),
+    ("/routes/{route_id}/remove", A, to(f"/routes/{uuid4()}/remove")),
+    ("/silences", A, to("/silences", match="node=x")),
+    ("/silences/{silence_id}", A, to(f"/silences/{uuid4()}", match="node=x")),
+    ("/silences/{silence_id}/end", A, to(f"/silences/{uuid4()}/end")),
+    ("/deliveries/{delivery_id}/again", A, to(f"/deliveries/{uuid4()}/again")),
 ]
 """The route, the least role that may use it, and how it is used."""
 BY_PERSON = {
@@ -83,7 +98,7 @@ BY_PERSON = {
     "/sign-out/everywhere",
 }
 """Whoever has signed in, for themselves."""
-BY_ANYONE = {"/sign-in", "/sign-in/{provider}", "/sign-out"}
+BY_ANYONE = {"/mail/confirm/{token}", "/mail/stop/{token}", "/sign-in", "/sign-in/{provider}", "/sign-out"}
 CASES = [(f"{route}-{n}", least, fill) for n, (route, least, fill) in enumerate(BY_ROLE)]
 
 

@@ -23,6 +23,7 @@ from schema.control.engine import reading
 from schema.control.tables import events
 from schema.control.tables import sessions as session_rows
 from tests.integration.pages.site import HTML, WITHIN_S, Site, Tenant, new_tenant
+from tests.notices import House
 
 SECRET = f"zanzibar{uuid4().hex[:8]}"
 """What an intruder cannot know: it may be in no answer at all."""
@@ -33,7 +34,7 @@ VALUE = 727272.515625
 LEAKS = re.compile(rf"{SECRET}|727272\.5|727,272", re.IGNORECASE)
 SECRETS = (
     *("account", "owner", "member", "label", "worth", "os", "instance", "series", "key", "note", "recording", "door"),
-    *("cause", "left", "board", "words", "share", "script"),
+    *("cause", "left", "board", "words", "share", "script", "channel"),
 )
 """Each kind of canary is shown to its own account somewhere, as `SECRET_<kind>`; else it would prove nothing."""
 
@@ -159,7 +160,10 @@ class Victim:
         (recording,) = recordings.list_for(site.control, tenant.account_id, self.node)
         (waiting,) = invitations.list_open(site.control, tenant.account_id, now)
         assert invitation.token
+        house = House(site.control, tenant.account_id, site.settings)
+        house.furnish(secret("channel"))
         self.ids = {
+            **house.ids(),
             "account": str(tenant.account_id),
             "user_id": str(self.member),
             "owner_id": str(self.owner),

@@ -1,0 +1,9 @@
+"""The pages of what tells: channels, routes, silences, the log of deliveries, and the links of e-mails."""
+
+from fastapi import APIRouter
+
+from dashboards.notices import channel, channels, deliveries, mail, routes, silences
+
+router = APIRouter(include_in_schema=False)
+for part in (channels, channel, routes, silences, deliveries, mail):
+    router.include_router(part.router)
