@@ -200,6 +200,16 @@ def test_the_band_is_that_of_the_samples(stored: tuple[ClickHouse, Series, Serie
             assert _same(values(line, "high"), resampled(gauges, "max")[key])
 
 
+def test_the_band_of_a_mean_is_that_of_all_its_samples(stored: tuple[ClickHouse, Series, Series]) -> None:
+    clickhouse, gauges, _ = stored
+    lows, highs = (folded(resampled(gauges, part), ("node",), part) for part in ("min", "max"))
+    for line in read(clickhouse, Query("A", "gauge", by=("node",)), MINUTE):
+        key = labelset(line.labels)
+        assert _same(values(line, "low"), lows[key]) and _same(values(line, "high"), highs[key])
+    (total,) = read(clickhouse, Query("A", "gauge", by=(), across="sum"), MINUTE)
+    assert (bytes(total.low), bytes(total.high)) == (b"null", b"null")
+
+
 def growth(rows: list[Sample], step_s: int = STEP_S) -> Values:
     """A counter's growth a second in each bucket, by the samples in it and the last one before."""
     gained: dict[int, float] = defaultdict(float)
