@@ -7,7 +7,7 @@ const BANDS_UP_TO = 4; // as traces.js
 const AREA = 0.14;
 const STACK = 0.6;
 const ROW_PX = 14;
-const NAME_CHARS = 8;
+const NAME_CHARS = 7;
 const still = { type: "scatter", mode: "lines", hoverinfo: "skip", showlegend: false, connectgaps: false };
 
 /**
@@ -97,7 +97,7 @@ function drawHeatmap(lines, { colours, answer, height }) {
     colorscale: colours.heat.map((colour, i) => [i / (colours.heat.length - 1), colour]),
     showscale: false,
     hoverinfo: "skip",
-    ygap: rows.length * 4 < height ? 1 : 0,
+    ygap: rows.length * 8 < height ? 1 : 0,
   };
   const ticks = { values: named, texts: named.map((i) => short(rows[i].name)), limits: [rows.length - 0.5, -0.5] };
   return { traces: rows.length ? [trace] : [], extent: [low, high], rows: ticks };
