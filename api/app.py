@@ -24,6 +24,7 @@ from api import (
     revocations,
     series,
     snapshots,
+    statuses,
 )
 from api import dashboards as kept_dashboards
 from api.auth import KeyCache
@@ -34,6 +35,7 @@ from dashboards import accounts as account_pages
 from dashboards import (
     boards,
     compress,
+    conditions,
     download,
     explorer,
     guide,
@@ -93,6 +95,7 @@ def create_app(settings: Settings) -> FastAPI:
         snapshots,
         ping,
         live,
+        statuses,
         monitors,
         manage_monitors,
         series,
@@ -108,6 +111,7 @@ def create_app(settings: Settings) -> FastAPI:
         node_page,
         live_pages,
         recordings,
+        conditions,
         boards,
         monitor_pages,
         notice_pages,

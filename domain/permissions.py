@@ -20,6 +20,8 @@ class Permission(StrEnum):
     MANAGE_MONITORS = "write, try, push or remove monitors"
     MANAGE_CHANNELS = "make, change or test channels and routes"
     SILENCE = "silence notices"
+    ACKNOWLEDGE = "say that you are on it"
+    EDIT_CONDITIONS = "make, change, pause or delete conditions"
     MANAGE_KEYS = "make or revoke API keys"
     MANAGE_NODES = "remove nodes"
     INVITE = "invite people"
@@ -39,6 +41,8 @@ LEAST: dict[Permission, Role] = {
     Permission.MANAGE_MONITORS: Role.ADMIN,
     Permission.MANAGE_CHANNELS: Role.ADMIN,
     Permission.SILENCE: Role.ADMIN,
+    Permission.ACKNOWLEDGE: Role.VIEWER,
+    Permission.EDIT_CONDITIONS: Role.ADMIN,
     Permission.MANAGE_KEYS: Role.ADMIN,
     Permission.MANAGE_NODES: Role.ADMIN,
     Permission.INVITE: Role.ADMIN,

@@ -105,14 +105,22 @@ def list_for(engine: Engine, account_id: AccountId) -> list[Condition]:
     return sorted(found, key=lambda one: (one.name.lower(), str(one.id)))
 
 
-def reported(conn: Connection, account_id: AccountId, spec: Spec, now: datetime) -> Condition:
+def reported(conn: Connection, account_id: AccountId, spec: Spec, now: datetime, *, at_most: int) -> Condition:
     """The condition of a status that is reported under this name, made the first time. Raises LimitReached."""
     assert isinstance(spec.rule, ReportedRule)
-    condition_id = uuid5(account_id, f"reported/{spec.rule.status}")
+    condition_id = reported_id(account_id, spec.rule.status)
     found = conn.execute(select(conditions).where(conditions.c.id == condition_id)).mappings().one_or_none()
-    return (
-        to_condition(found) if found else _create(conn, account_id, condition_id, spec.rule.status, spec, now, SYSTEM)
-    )
+    if found:
+        return to_condition(found)
+    theirs = (conditions.c.account_id == account_id) & (conditions.c.kind == spec.kind)
+    if (conn.scalar(select(func.count()).select_from(conditions).where(theirs)) or 0) >= at_most:
+        raise LimitReached(f"Statuses of {at_most} names are reported already; more are not taken")
+    return _create(conn, account_id, condition_id, spec.rule.status, spec, now, SYSTEM)
+
+
+def reported_id(account_id: AccountId, name: str) -> UUID:
+    """The id of the condition that what is reported under a name belongs to."""
+    return uuid5(account_id, f"reported/{name}")
 
 
 class Remembered:

@@ -20,6 +20,7 @@ from domain.live import Wish
 from schema import deliveries, events, recordings, watermarks
 from schema.control.engine import reading
 from schema.control.tables import statuses
+from schema.dashboards import names_of
 from schema.recordings import Recording
 
 AT_ONCE = 200
@@ -158,6 +159,12 @@ def not_ok(engine: Engine, account_id: AccountId) -> dict[UUID, dict[Group, Stat
     return found
 
 
+def status_in(conn: Connection, condition_id: UUID, group: Group) -> Status | None:
+    """What is recorded of a group, within the caller's transaction."""
+    found = _known(conn, [(condition_id, group)]).get(stream_of(condition_id, group))
+    return found.status if found else None
+
+
 def list_for(engine: Engine, account_id: AccountId, *, at_most: int = 5_000) -> list[StatusRow]:
     """An account's statuses that are not ok, the newest first."""
     theirs = (statuses.c.account_id == account_id) & (statuses.c.state != State.OK.value)
@@ -180,6 +187,15 @@ def counts(engine: Engine, account_id: AccountId) -> Mapping[State, int]:
     query = select(statuses.c.state, func.count()).where(theirs).group_by(statuses.c.state)
     with reading(engine) as conn:
         return {State(state): count for state, count in conn.execute(query)}
+
+
+def people(engine: Engine, found: Sequence[StatusRow]) -> Mapping[str, str]:
+    """What to call those who have acknowledged some of these."""
+    actors = sorted({row.acknowledged_by for row in found if row.acknowledged_by})
+    if not actors:
+        return {}
+    with reading(engine) as conn:
+        return names_of(conn, actors)
 
 
 def acknowledge(

@@ -66,7 +66,7 @@ def find(
     elif shape.kind is NodesRule:
         yield from _of_nodes(stores, account_id, shape, conditions, instants, held)
     else:
-        yield from _of_reports(stores, account_id, conditions, instants, hearing)
+        yield from _of_reports(stores, account_id, conditions, instants, hearing, held)
 
 
 class _Metrics:
@@ -200,15 +200,23 @@ def _of_reports(
     conditions: Sequence[Condition],
     instants: Sequence[datetime],
     hearing: Hearing | None,
+    held: Held,
 ) -> Iterator[tuple[datetime, dict[UUID, Found]]]:
     """What was last said holds at every instant after that."""
     kept = reports.all_of(stores.redis, account_id)
     _forget(stores, account_id, kept, instants[-1])
     for at in instants:
-        yield at, {one.id: _said(one, kept.get(one.id, ()), at, hearing) for one in conditions}
+        yield at, {one.id: _said(one, kept.get(one.id, ()), at, hearing, held.get(one.id, {})) for one in conditions}
 
 
-def _said(condition: Condition, kept: Iterable[reports.Report], at: datetime, hearing: Hearing | None) -> Found:
+def _said(
+    condition: Condition,
+    kept: Sequence[reports.Report],
+    at: datetime,
+    hearing: Hearing | None,
+    held: Mapping[Group, Status],
+) -> Found:
+    """Redis may have lost what was said; only what it would remember for a day, and does not, is gone."""
     rule, spec = condition.spec.rule, condition.spec
     assert isinstance(rule, ReportedRule)
     silent_since = at - timedelta(seconds=spec.no_data_after_s)
@@ -219,7 +227,9 @@ def _said(condition: Condition, kept: Iterable[reports.Report], at: datetime, he
             found[report.group] = rule.reading(report.level, report.message)
         elif is_theirs:
             silent.append(report.group)
-    return Found(found, silent)
+    remembers = hearing is not None and at.timestamp() * 1000 - hearing.since_ms > FORGOTTEN_AFTER_S * 1000
+    known = {report.group for report in kept}
+    return Found(found, silent, {one: NO_SERIES for one in held if one not in known} if remembers else {})
 
 
 def _forget(

@@ -17,6 +17,8 @@ TABLE = [
     (Permission.MANAGE_MONITORS, {ADMIN, OWNER}),
     (Permission.MANAGE_CHANNELS, {ADMIN, OWNER}),
     (Permission.SILENCE, {ADMIN, OWNER}),
+    (Permission.ACKNOWLEDGE, {VIEWER, ADMIN, OWNER}),
+    (Permission.EDIT_CONDITIONS, {ADMIN, OWNER}),
     (Permission.MANAGE_KEYS, {ADMIN, OWNER}),
     (Permission.MANAGE_NODES, {ADMIN, OWNER}),
     (Permission.INVITE, {ADMIN, OWNER}),
