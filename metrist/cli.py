@@ -69,6 +69,7 @@ def _add_operator(commands: "Commands[argparse.ArgumentParser]") -> None:
     _add_control(commands, "rebuild", "fold the state tables of the control DB from its events again")
     _add_accounts(_group(commands, "account", "create and list accounts"))
     _add_keys(_group(commands, "key", "create, list and revoke API keys"))
+    _add_monitors(_group(commands, "monitors", "keep monitors as files: NAME.lua, and NAME.toml beside it"))
     user = _group(commands, "user", "list people and let them in")
     sign_in = _add_control(user, "sign-in", "print a one-time sign-in link", module="user_sign_in")
     sign_in.add_argument("email", help="or the id that `metrist user list` tells, for who has no address")
@@ -93,6 +94,17 @@ def _add_keys(commands: "Commands[argparse.ArgumentParser]") -> None:
     listing.add_argument("--account", metavar="NAME", help="name or id of the account (the only one there is)")
     revoke = _add_control(commands, "revoke", "revoke an API key at once", module="key_revoke")
     revoke.add_argument("id", help="the 16 hex digits after mtr_")
+
+
+def _add_monitors(commands: "Commands[argparse.ArgumentParser]") -> None:
+    plan = _add(commands, "plan", "show what apply would change", module="monitors_plan")
+    apply = _add(commands, "apply", "write what differs from the files, and push it", module="monitors_apply")
+    for command in (plan, apply):
+        command.add_argument("dir", type=Path, help="folder of the files")
+        command.add_argument("--server", metavar="URL", help="address of the server (METRIST_SERVER)")
+        command.add_argument("--prune", action="store_true", help="remove monitors that have no file")
+    apply.add_argument("--note", default="", help="what the new versions change")
+    apply.add_argument("--no-push", action="store_true", help="write the versions, and push none")
 
 
 def _group(commands: "Commands[argparse.ArgumentParser]", name: str, says: str) -> "Commands[argparse.ArgumentParser]":
