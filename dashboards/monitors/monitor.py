@@ -156,7 +156,8 @@ def _diff(before: Spec | None, after: Spec) -> list[tuple[str, str]]:
     if before is None:
         return [("+", line) for line in _text(after).splitlines()]
     lines = difflib.unified_diff(_text(before).splitlines(), _text(after).splitlines(), n=CONTEXT_LINES, lineterm="")
-    return [("@", "") if line.startswith("@@") else (line[0], line[1:]) for line in list(lines)[2:]]
+    told = [("@", "") if line.startswith("@@") else (line[0], line[1:]) for line in list(lines)[2:]]
+    return told[1:]  # nothing is before the first gap
 
 
 def _text(spec: Spec) -> str:

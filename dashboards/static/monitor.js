@@ -13,6 +13,7 @@ async function look() {
     if (html === shown || state.contains(document.activeElement)) return;
     shown = html;
     state.innerHTML = html;
+    if (!state.querySelector('[data-moving="true"]')) document.querySelector(".notice.good")?.remove(); // old news
   } catch {
     // away for a moment; the next look may find it
   }
