@@ -129,7 +129,7 @@ def test_pruning_removes_links_nobody_can_use(stores: Stores, work: Callable[[],
 def test_a_job_that_waits_is_not_doubled(stores: Stores, work: Callable[[], object]) -> None:
     assert enqueue(stores.redis, keys.UPKEEP, "prune")
     assert not enqueue(stores.redis, keys.UPKEEP, "prune")
-    assert [queue.count for queue in open_queues(stores.redis)] == [1]
+    assert sum(queue.count for queue in open_queues(stores.redis)) == 1
     work()
     assert enqueue(stores.redis, keys.UPKEEP, "prune"), "a finished one leaves its id free"
 
@@ -146,7 +146,7 @@ def test_jobs_are_called_with_their_ids(
 
 def test_redis_can_name_no_code_of_its_own(stores: Stores, work: Callable[[], object], tmp_path: Path) -> None:
     harm = tmp_path / "harm"
-    open_queues(stores.redis)[0].enqueue("pathlib.Path.touch", args=(str(harm),))
+    open_queues(stores.redis)[-1].enqueue("pathlib.Path.touch", args=(str(harm),))
     work()
     assert not harm.exists()
     assert FailedJobRegistry(keys.UPKEEP, connection=stores.redis).count == 1
