@@ -3,23 +3,32 @@
 import asyncio
 import base64
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import msgspec
+import structlog
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api import body
+from api import body, statuses
 from api.auth import authenticate
 from api.monitor_sets import MonitorSets
 from domain import bundles, monitor_runs, pings, snapshots
-from domain.errors import InvalidQuery, StoreUnavailable
+from domain.condition_specs import NAME_MAX
+from domain.errors import InvalidQuery, LimitReached, StoreUnavailable
+from domain.ids import AccountId
+from domain.monitor_runs import Report, Status
+from domain.monitors import RESERVED_LABEL
 from domain.series_key import InvalidKey
+from domain.status_reports import MESSAGE_MAX_CHARS, Said
 from schema import monitor_runs as kept_runs
-from schema import server_secrets
+from schema import reporting, server_secrets
+from schema.stores import Stores
 
 router = APIRouter()
+log = structlog.get_logger()
 RUNS_MAX_BYTES = 1_048_576
 
 
@@ -39,8 +48,9 @@ async def post_runs(request: Request, node: str, instance: str | None = None) ->
     node = _node(node, instance)
     now_s = time.time()
     reports = monitor_runs.parse(await body.read(request, RUNS_MAX_BYTES), now_s)
-    redis = request.app.state.stores.redis
-    await kept_runs.note(redis, principal.account_id, node, reports, int(now_s * 1000))
+    stores: Stores = request.app.state.stores
+    await kept_runs.note(stores.redis, principal.account_id, node, reports, int(now_s * 1000))
+    await _hand_on(request, principal.account_id, node, reports, datetime.fromtimestamp(now_s, UTC))
     return Response(msgspec.json.encode({"accepted": len(reports)}), 202, media_type=body.JSON)
 
 
@@ -58,6 +68,32 @@ async def bundle(request: Request, node: str, instance: str | None) -> Response:
     private = await _private_key(request)
     signed = bundles.signed(private, principal.account_id, node, found.entries, int(time.time()))
     return Response(signed, media_type=body.JSON, headers=headers)
+
+
+async def _hand_on(
+    request: Request, account_id: AccountId, node: str, reports: Sequence[Report], now: datetime
+) -> None:
+    """Statuses that runs gave become conditions, as those that agents report themselves do."""
+    sets: MonitorSets = request.app.state.monitor_sets
+    found = await sets.find(account_id, node)
+    names = {entry.id: entry.name for entry in found.entries} if found else {}
+    latest = {report.id: report for report in reports if report.trial is None and report.id in names}
+    said = [_said(names[report.id], one) for report in latest.values() for one in report.statuses]
+    if not said:
+        return
+    stores: Stores = request.app.state.stores
+    try:
+        changed = await reporting.report(stores.control, stores.redis, account_id, node, said, now)
+    except LimitReached as error:  # which sending the runs again would not change
+        log.warning("monitor_statuses_not_kept", account_id=str(account_id), node=node, detail=error.detail)
+        return
+    await statuses.publish(stores, account_id, changed)
+
+
+def _said(monitor: str, status: Status) -> Said:
+    name = " ".join(status.name.split())[:NAME_MAX] or monitor
+    message = " ".join(status.message.split())[:MESSAGE_MAX_CHARS]
+    return Said(name, status.state, message, {RESERVED_LABEL: monitor})
 
 
 async def _private_key(request: Request) -> bytes:

@@ -30,6 +30,7 @@ def notices(node: NodeRow, contact: Contact | None, settings: Settings, now: dat
     found = [
         _clash(node, contact, now_ms),
         _skew(contact, settings),
+        _monitors(node),
         _away(node, contact, now_ms),
         _gone(node),
     ]
@@ -69,6 +70,15 @@ def _skew(contact: Contact | None, settings: Settings) -> Notice | None:
         return Notice("skew", words)
     refused = f" Samples more than {duration(settings.snapshot_future_s)} ahead are refused." if is_ahead else ""
     return Notice("skew", words + refused, "Run an NTP client on it, such as chrony or systemd-timesyncd.", is_bad=True)
+
+
+def _monitors(node: NodeRow) -> Notice | None:
+    """Its agent runs no set of monitors that it cannot trust, and says so."""
+    problem = node.agent.get("monitors_problem")
+    if not problem:
+        return None
+    words = f"Its agent does not run the monitors it was told to: {problem}."
+    return Notice("monitors", words, "It goes on with the last ones that it could trust.", is_bad=True)
 
 
 def _away(node: NodeRow, contact: Contact | None, now_ms: int) -> Notice | None:

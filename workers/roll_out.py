@@ -18,7 +18,7 @@ log = structlog.get_logger()
 
 
 def roll_out(stores: Stores, now: datetime) -> None:
-    """The job: one step for each version on its way. Safe to repeat: what somebody else has moved is not moved again."""
+    """The job: one step for each version on its way. Safe to repeat: what was moved already is not moved again."""
     by_account: dict[AccountId, list[Monitor]] = {}
     for monitor in monitors.list_moving(stores.control):
         by_account.setdefault(monitor.account_id, []).append(monitor)

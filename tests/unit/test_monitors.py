@@ -76,7 +76,9 @@ def test_a_script_has_one_kind_of_line_end_and_its_capabilities_one_order() -> N
     assert (spec.script, spec.capabilities) == ("a = 1\nb = 2\n", ("http", "exec"))
 
 
-@pytest.mark.parametrize("name", ["", "Disk", "-disk", "disk usage", "d" * 65, "a/b", "größe", "disk\n", "new", "dry-run"])
+@pytest.mark.parametrize(
+    "name", ["", "Disk", "-disk", "disk usage", "d" * 65, "a/b", "größe", "disk\n", "new", "dry-run"]
+)
 def test_names_are_what_a_label_a_file_and_an_address_can_be(name: str) -> None:
     if name.strip() == "disk":
         assert monitors.clean_name(name) == "disk"

@@ -16,7 +16,7 @@ import redis.asyncio
 
 from domain import bundles
 from domain.rollouts import Move, Stage
-from schema import api_keys, monitor_runs, monitors
+from schema import api_keys, monitor_runs, monitors, statuses
 from tests.integration.pages.site import Site, Tenant, new_tenant
 
 SCRIPT = "gauge('disk.used', 1)\n"
@@ -208,3 +208,30 @@ def test_runs_are_remembered(programs: Programs) -> None:
     assert (runs["web-1"].failed, runs["web-1"].line) == (1, 3)
     assert json.loads(json.dumps(tried.values[0].labels)) == {"x": "y"}
     assert programs.agent.post("/api/v1/monitors/runs", params={"node": "no good"}, json=[]).status_code == 422
+
+
+def test_what_a_run_says_is_a_status_like_any_other(programs: Programs) -> None:
+    programs.write("disk")
+    programs.run_to_all("disk")
+    programs.ping("web-1")
+    wait_for_hash(programs, "web-1", "")
+    found = monitors.find(programs.site.control, programs.tenant.account_id, "disk")
+    run = {"id": str(found.id), "version": 1, "state": "ok", "at": time.time()}
+    said = {"name": "room", "state": "critical", "message": "full"}
+    answer = programs.agent.post("/api/v1/monitors/runs", params={"node": "web-1"}, json=[{**run, "statuses": [said]}])
+    assert answer.status_code == 202
+    (status,) = statuses.list_for(programs.site.control, programs.tenant.account_id)
+    assert (status.group.labels, status.status.message) == ({"monitor": "disk", "node": "web-1"}, "full")
+    trial = {**run, "statuses": [{**said, "name": "tried"}], "trial": "t1", "at": time.time()}
+    other = {**run, "id": str(uuid4()), "statuses": [{**said, "name": "unknown"}]}
+    programs.agent.post("/api/v1/monitors/runs", params={"node": "web-1"}, json=[trial, other])
+    assert len(statuses.list_for(programs.site.control, programs.tenant.account_id)) == 1
+
+
+def test_a_node_shows_what_it_allows_and_what_it_refuses(programs: Programs) -> None:
+    agent = {"monitors": "file,http", "monitors_within": "file=/var/log", "monitors_problem": "signed by another key"}
+    told = {"node": "web-1", "monitors": "", "agent": agent}
+    assert programs.agent.post("/api/v1/ping", json=told).status_code == 200
+    with programs.site.client(programs.tenant.session, accept="text/html") as browser:
+        seen = browser.get("/nodes/web-1").text
+    assert "file,http" in seen and "file=/var/log" in seen and "signed by another key" in seen
