@@ -177,7 +177,7 @@ async def _ends(platform: Platform, nodes: list[str]) -> float:
     began = time.perf_counter()
     async with httpx.AsyncClient(base_url=platform.url, headers=headers, trust_env=False) as client:
         for node in nodes:
-            while (await client.post("/api/v1/ping", json={"node": node})).json()["live"] is not None:
+            while (await client.post("/api/v1/ping", json={"node": node})).json()["live"] is not None:  # noqa: ASYNC110
                 await asyncio.sleep(0.1)
     return time.perf_counter() - began
 

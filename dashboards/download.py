@@ -22,7 +22,7 @@ from fastapi.responses import Response
 from domain.errors import NotFound
 
 NEEDS = frozenset({"lupa", "msgspec", "psutil", "pynacl", "zstandard"})
-"""What the agent needs of others, as packages are called; their versions are those that the platform itself asks for."""
+"""What the agent needs of others, by the names of packages; their versions are those that the platform asks for."""
 _PACKAGE = "agent"
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the same files make the same wheel
 

@@ -94,13 +94,14 @@ class Record(msgspec.Struct, frozen=True):
     log: tuple[str, ...] = ()
 
 
-_decode = msgspec.json.Decoder(Annotated[list[Report], msgspec.Meta(max_length=REPORTS_MAX)]).decode
+_Reports = Annotated[list[Report], msgspec.Meta(max_length=REPORTS_MAX)]
+_decoder: msgspec.json.Decoder[list[Report]] = msgspec.json.Decoder(_Reports)
 
 
 def parse(body: bytes, now_s: float) -> list[Report]:
     """Reports as a node sends them; raises MalformedBody, InvalidBody with what to change."""
     try:
-        reports = _decode(body)
+        reports: list[Report] = _decode(body)
     except msgspec.ValidationError as error:
         raise InvalidBody(f"the reports have the wrong shape: {error}") from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -115,7 +116,7 @@ def merge(known: Record | None, report: Report, heard_ms: int) -> Record:
     if known is not None and report.at <= known.at:
         return known
     before = known if known is not None and known.version == report.version else None
-    is_bad = report.state in ("failed", "timeout")
+    is_bad = report.state != "ok"
     return Record(
         version=report.version,
         heard_ms=heard_ms,
@@ -138,10 +139,12 @@ def merge(known: Record | None, report: Report, heard_ms: int) -> Record:
 def progress(
     node: str, state: NodeState, agent: Mapping[str, Any], pushed: int, spec: Spec, record: Record | None
 ) -> Progress:
-    """What a rollout looks at of one node: reports of other versions than the one that is pushed do not count."""
+    """What a rollout looks at of one node: reports of other versions than the one that is pushed do not count.
+
+    A node that allows what the version declares and refuses to run it all the same was asked for more: that is a fault.
+    """
     told = record if record is not None and record.version == pushed else None
-    refuses = told is not None and told.state == "refused"
-    able = state == NodeState.ONLINE and is_able(spec, agent) and not refuses
+    able = state == NodeState.ONLINE and is_able(spec, agent)
     if told is None:
         return Progress(node, able)
     return Progress(node, able, told.ok, told.failed, told.in_a_row, why(told), told.samples)

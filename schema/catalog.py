@@ -1,4 +1,4 @@
-"""What there is to ask for: metrics, their labels, the values of labels. From the list of series, bound to the account."""
+"""What there is to ask for: metrics, their labels, their values. From the list of series, bound to the account."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

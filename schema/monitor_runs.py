@@ -57,7 +57,7 @@ async def note(
 async def trial(client: redis.asyncio.Redis, account_id: AccountId, node: str, command_id: str) -> Report | None:
     """What a trial run found; None while it has not been told. Raises StoreUnavailable."""
     with redis_faults():
-        found = await client.get(keys.trial(account_id, node, command_id))
+        found: Any = await client.get(keys.trial(account_id, node, command_id))
     return _decode_trial(found) if found else None
 
 
