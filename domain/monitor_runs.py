@@ -101,7 +101,7 @@ _decoder: msgspec.json.Decoder[list[Report]] = msgspec.json.Decoder(_Reports)
 def parse(body: bytes, now_s: float) -> list[Report]:
     """Reports as a node sends them; raises MalformedBody, InvalidBody with what to change."""
     try:
-        reports: list[Report] = _decode(body)
+        reports: list[Report] = _decoder.decode(body)
     except msgspec.ValidationError as error:
         raise InvalidBody(f"the reports have the wrong shape: {error}") from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

@@ -7,7 +7,7 @@ import structlog
 
 from domain import monitor_runs as runs
 from domain.ids import AccountId
-from domain.monitors import Candidate, finds
+from domain.monitors import Candidate, Spec, finds
 from domain.rollouts import Move, Progress, decide
 from schema import monitor_runs, monitors, nodes, series_budget
 from schema.monitors import Monitor
@@ -36,16 +36,16 @@ def is_due(stores: Stores) -> bool:
 
 
 def _step(stores: Stores, monitor: Monitor, fleet: Sequence[NodeRow], left: int, now: datetime) -> bool:
-    move = decide(monitor.rollout, _target(stores, monitor, fleet), monitor.spec.interval_s, now, left)
+    spec = monitor.pushed_spec
+    assert spec is not None, "what moves was pushed"
+    move = decide(monitor.rollout, _target(stores, monitor, spec, fleet), spec.interval_s, now, left)
     if move is None or monitors.move(stores.control, monitor, move, now) is None:
         return False
     _tell(monitor, move)
     return True
 
 
-def _target(stores: Stores, monitor: Monitor, fleet: Sequence[NodeRow]) -> list[Progress]:
-    spec = monitor.pushed_spec
-    assert spec is not None, "what moves was pushed"
+def _target(stores: Stores, monitor: Monitor, spec: Spec, fleet: Sequence[NodeRow]) -> list[Progress]:
     told = monitor_runs.read_sync(stores.redis, monitor.account_id, monitor.id)
     return [
         runs.progress(node.name, node.state, node.agent, monitor.pushed, spec, told.get(node.name))

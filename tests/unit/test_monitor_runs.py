@@ -90,7 +90,7 @@ def test_a_clock_that_was_ahead_silences_nobody_for_long() -> None:
         (NodeState.ONLINE, {}, None, False, 0),
         (NodeState.ONLINE, ABLE, remembered(report(1)), True, 1),
         (NodeState.ONLINE, ABLE, remembered(report(1, version=1)), True, 0),
-        (NodeState.ONLINE, ABLE, remembered(report(1, "refused")), False, 0),
+        (NodeState.ONLINE, ABLE, remembered(report(1, "refused")), True, 0),
     ],
 )
 def test_a_rollout_looks_at_runs_of_what_was_pushed(
@@ -105,3 +105,8 @@ def test_what_went_wrong_is_told_with_its_line() -> None:
         "web-1", NodeState.ONLINE, ABLE, 2, Spec(script="x"), remembered(report(1, "failed", message="nil", line=3))
     )
     assert seen.message == "line 3: nil" and seen.is_broken
+
+
+def test_who_is_asked_for_more_than_a_version_declares_breaks_it() -> None:
+    refused = remembered(report(1, "refused", message="http.get needs the capability http"))
+    assert progress("web-1", NodeState.ONLINE, ABLE, 2, Spec(script="x"), refused).is_broken
