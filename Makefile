@@ -14,8 +14,11 @@ run: $(VENV)/.installed
 test: $(VENV)/.tested
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports --no-cache && $(BIN)/mypy
 	@# Machines that run this are shared; what fails for want of time gets one more chance, what is wrong fails again.
-	@$(BIN)/pytest $(ARGS); code=$$?; [ $$code -eq 1 ] || exit $$code; \
-	echo "Once more, only what has failed:"; $(BIN)/pytest --last-failed --last-failed-no-failures none $(ARGS)
+	@# Whole platforms and browsers take turns; the rest runs in two processes.
+	@code=0; \
+	$(BIN)/pytest -n 2 --dist loadfile tests/unit tests/integration $(ARGS) || code=$$?; [ $$code -le 1 ] || exit $$code; \
+	$(BIN)/pytest tests/e2e $(ARGS) || code=$$?; [ $$code -le 1 ] || exit $$code; \
+	[ $$code -eq 0 ] || { echo "Once more, only what has failed:"; $(BIN)/pytest --last-failed --last-failed-no-failures none $(ARGS); }
 
 check: $(VENV)/.tested
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports --no-cache && $(BIN)/mypy && $(BIN)/pytest -q tests/unit
