@@ -234,4 +234,7 @@ def test_a_node_shows_what_it_allows_and_what_it_refuses(programs: Programs) -> 
     assert programs.agent.post("/api/v1/ping", json=told).status_code == 200
     with programs.site.client(programs.tenant.session, accept="text/html") as browser:
         seen = browser.get("/nodes/web-1").text
+        assert programs.agent.post("/api/v1/ping", json={"node": "web-2", "agent": {"monitors": ""}}).status_code == 200
+        plain = browser.get("/nodes/web-2").text
     assert "file,http" in seen and "file=/var/log" in seen and "signed by another key" in seen
+    assert "reach nothing" in plain and "does not run the monitors" not in plain
