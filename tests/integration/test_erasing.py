@@ -13,16 +13,24 @@ import pytest
 import redis
 from sqlalchemy import Engine, delete, select
 
+from domain import dashboards as boards
 from domain.accounts import Role
+from domain.condition_specs import MetricRule
+from domain.condition_specs import Spec as ConditionSpec
+from domain.conditions import Policy, Reading, advance, first
 from domain.errors import NotFound
+from domain.evaluation import Move, group
 from domain.events import Event
 from domain.ids import AccountId
 from domain.live import Wish
 from domain.monitors import Spec, Target
+from domain.query import Query
 from domain.settings import Settings
 from schema import (
     accounts,
     api_keys,
+    conditions,
+    dashboards,
     erasures,
     event_copies,
     events,
@@ -34,6 +42,8 @@ from schema import (
     recordings,
     samples,
     sessions,
+    shares,
+    statuses,
     users,
 )
 from schema.clickhouse_client import ClickHouse
@@ -67,6 +77,9 @@ def furnished(control: Engine, name: str) -> AccountId:
     spec = Spec(script=f"log('{name}-node')")
     monitors.create(control, account_id, "disk", spec, Target(match="*"), NOW, actor=ME)
     House(control, account_id).furnish(f"{name}-node")
+    board = dashboards.create(control, account_id, boards.new(f"{name}-node at a glance"), NOW, actor=ME)
+    shares.create(control, account_id, board.id, f"{name}-node", {}, None, NOW, actor=ME)
+    watch(control, account_id, f"{name}-node")
     session = sessions.redeem(control, sessions.create_link(control, owner.id, NOW, 60), NOW)
     assert session
     with control.begin() as conn:
@@ -74,6 +87,17 @@ def furnished(control: Engine, name: str) -> AccountId:
             tables.sessions.update().where(tables.sessions.c.user_id == owner.id).values(account_id=account_id)
         )
     return account_id
+
+
+def watch(control: Engine, account_id: AccountId, node: str) -> None:
+    """A condition that fires for a node."""
+    rule = MetricRule(Query("A", "cpu.user", by=("node",)), 60, 10, ">", 90.0)
+    condition = conditions.create(control, account_id, f"CPU of {node}", ConditionSpec(rule), NOW, actor=ME)
+    of, before = group({"node": node}), first(NOW)
+    after, transition = advance(before, Policy(), Reading(93.0, is_over=True, is_clear=False), NOW)
+    move = Move(of, before, after, transition, NOW)
+    with control.begin() as conn:
+        statuses.record_in(conn, account_id, [(condition, move)], NOW)
 
 
 def invite(control: Engine, account_id: AccountId, by: UUID) -> None:
