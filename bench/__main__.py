@@ -5,7 +5,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench import fleet, graphs, ingest, live, nodes_page, pings, reads, victoria, year
+from bench import conditions, fleet, graphs, ingest, live, nodes_page, pings, reads, victoria, year
 from bench.platform import Platform
 from bench.report import Report
 from bench.victoria import Victoria
@@ -20,7 +20,7 @@ def main() -> None:
     parser.add_argument(
         "--parts",
         default="idle,w1,reads,w2,pings,fleet",
-        help="comma-separated: idle, quick, w1, reads, w2, pings, fleet, nodes, live, year",
+        help="comma-separated: idle, quick, w1, reads, w2, pings, fleet, nodes, live, year, conditions",
     )
     parser.add_argument(
         "--folder", type=Path, help="where the workload's files are kept (default: /dev/shm or the temp dir)"
@@ -45,6 +45,8 @@ def main() -> None:
         fleet.measure(report)
     if "live" in parts:
         live.measure(report)
+    if "conditions" in parts:
+        conditions.measure(report)
     if "year" in parts:
         _year(report)
     if "nodes" in parts:

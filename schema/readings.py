@@ -38,10 +38,6 @@ class _Values(msgspec.Struct):
     data: list[Row]
 
 
-class _Known(msgspec.Struct):
-    data: list[tuple[str, str, str, float]]
-
-
 @dataclass(frozen=True, slots=True)
 class Ask:
     """What is read of one instant: these metrics over [from_s, to_s), Unix seconds.
@@ -109,16 +105,15 @@ def read_rates(clickhouse: ClickHouse, account_id: AccountId, what: Ask) -> Valu
     return Values(rows, ("rate",))
 
 
-def last_heard(clickhouse: ClickHouse, account_id: AccountId, what: Ask, since_s: int) -> Mapping[str, list[Measured]]:
-    """By metric, the series heard since then; their values are when that was last, Unix seconds. Raises as `read`."""
-    found: dict[str, list[Measured]] = {}
+def last_heard(clickhouse: ClickHouse, account_id: AccountId, what: Ask, since_s: int) -> Values:
+    """The series heard since then; their `last` values are when that was last, Unix seconds. Raises as `read`."""
+    rows: list[Row] = []
     for start in range(0, len(what.metrics), METRICS_AT_ONCE):
         parameters = _parameters(account_id, what.metrics[start : start + METRICS_AT_ONCE], what)
         parameters["since_s"] = since_s
         answer = ask(clickhouse, _of_nodes(question("readings_known"), parameters), parameters)
-        for metric, node, labelset, last_s in _bounded(msgspec.json.decode(answer, type=_Known).data):
-            found.setdefault(metric, []).append(Measured(node, labelset, last_s))
-    return found
+        rows += _bounded(msgspec.json.decode(answer, type=_Values).data)
+    return Values(rows, ("last",))
 
 
 def _parameters(account_id: AccountId, metrics: Sequence[str], what: Ask) -> dict[str, Any]:

@@ -107,14 +107,14 @@ class _Metrics:
         heard = self._heard(ask, to_s) if ticks.is_minute(at, self._shape.every_s) else None
         return {one.id: self._of(one, values, heard, at, hearing) for one in conditions}
 
-    def _heard(self, ask: Ask, to_s: int) -> Mapping[str, list[Measured]]:
+    def _heard(self, ask: Ask, to_s: int) -> Values:
         return readings.last_heard(self._stores.clickhouse, self._account_id, ask, to_s - FORGOTTEN_AFTER_S)
 
     def _of(
         self,
         condition: Condition,
         values: Values,
-        heard: Mapping[str, Sequence[Measured]] | None,
+        heard: Values | None,
         at: datetime,
         hearing: Hearing | None,
     ) -> Found:
@@ -125,7 +125,7 @@ class _Metrics:
         found = {one: rule.reading(value, spec.severity) for one, value in measured.items()}
         if heard is None:
             return Found(found)
-        last = _last(rule, heard.get(rule.query.metric, ()))
+        last = _last(rule, heard.of(rule.query.metric, "last", nodes_of(rule.query)))
         silent_since = at - timedelta(seconds=max(spec.no_data_after_s, rule.window_s))
         is_theirs = ticks.could_hear(hearing, silent_since, at)
         silent = [one for one, last_s in last.items() if one not in found and last_s < silent_since.timestamp()]

@@ -3,7 +3,7 @@ SELECT
     metric,
     node,
     labelset,
-    toUnixTimestamp64Milli(max(s.last).1) / 1000 AS last_s
+    [toUnixTimestamp64Milli(max(s.last).1) / 1000] AS last_s
 FROM series AS s
 WHERE account = {account:UUID}
   AND metric IN {metrics:Array(String)}

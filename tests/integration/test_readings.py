@@ -99,11 +99,11 @@ def test_a_reading_is_what_a_graph_shows(clickhouse: ClickHouse, over: Over, len
 def test_the_series_that_can_be_missed_are_known_with_their_last_contact(clickhouse: ClickHouse) -> None:
     what = Ask(["load"], START_S, START_S + 60)
     heard = readings.last_heard(clickhouse, MINE, what, START_S)
-    last = {(one.node, one.labelset): one.value for one in heard["load"]}
+    last = {(one.node, one.labelset): one.value for one in heard.of("load", "last", None)}
     assert len(last) == 16
     assert last["idle", ""] == START_S + 17 * 35 + 0.25
     late = readings.last_heard(clickhouse, MINE, what, START_S + 1_000)
-    assert {one.node for one in late["load"]} == {"web-1", "web-2", "db-1"}
+    assert {one.node for one in late.of("load", "last", None)} == {"web-1", "web-2", "db-1"}
 
 
 def test_too_many_series_are_not_judged_in_part(clickhouse: ClickHouse, monkeypatch: pytest.MonkeyPatch) -> None:
