@@ -13,12 +13,30 @@ import redis
 from sqlalchemy import func, select
 
 from domain.accounts import Role
+from domain.condition_specs import MetricRule
+from domain.condition_specs import Spec as ConditionSpec
+from domain.conditions import Policy, Reading, advance, first
 from domain.dashboards import Document, of
+from domain.evaluation import Move, group
 from domain.ids import UserId
 from domain.keys import Scope
 from domain.monitors import Spec, Target
 from domain.nodes import NodeState
-from schema import api_keys, dashboards, invitations, memberships, monitors, nodes, recordings, sessions, shares, users
+from domain.query import Query
+from schema import (
+    api_keys,
+    conditions,
+    dashboards,
+    invitations,
+    memberships,
+    monitors,
+    nodes,
+    recordings,
+    sessions,
+    shares,
+    statuses,
+    users,
+)
 from schema.control.engine import reading
 from schema.control.tables import events
 from schema.control.tables import sessions as session_rows
@@ -34,7 +52,7 @@ VALUE = 727272.515625
 LEAKS = re.compile(rf"{SECRET}|727272\.5|727,272", re.IGNORECASE)
 SECRETS = (
     *("account", "owner", "member", "label", "worth", "os", "instance", "series", "key", "note", "recording", "door"),
-    *("cause", "left", "board", "words", "share", "script", "channel"),
+    *("cause", "left", "board", "words", "share", "script", "channel", "condition"),
 )
 """Each kind of canary is shown to its own account somewhere, as `SECRET_<kind>`; else it would prove nothing."""
 
@@ -175,8 +193,20 @@ class Victim:
             "listed_id": sessions.session_id(tenant.session),
             "node_id": str(node.id),
         }
+        self._condition(now)
         self._monitor(now)
         self._until_readable()
+
+    def _condition(self, now: datetime) -> None:
+        """One that fires for its node."""
+        account, actor = self.tenant.account_id, f"user/{self.owner}"
+        rule = MetricRule(Query("A", self.metric, by=("node",)), 60, 10, ">", 90.0)
+        made = conditions.create(self.site.control, account, secret("condition"), ConditionSpec(rule), now, actor=actor)
+        of, before = group({"node": self.node}), first(now)
+        after, transition = advance(before, Policy(), Reading(93.0, is_over=True, is_clear=False), now)
+        with self.site.control.begin() as conn:
+            statuses.record_in(conn, account, [(made, Move(of, before, after, transition, now))], now)
+        self.ids |= {"condition_id": str(made.id), "group": of.sha256}
 
     def _monitor(self, now: datetime) -> None:
         """One that its node runs; and how a run went."""
