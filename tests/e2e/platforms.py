@@ -93,6 +93,14 @@ class Platform:
         process = psutil.Process(self.child_pid("api"))
         return {name: value for name, value in process.environ().items() if name.startswith("METRIST_")}
 
+    def new_sign_in_url(self) -> str:
+        """A fresh link, for tests that share the platform: the one that was printed works once."""
+        command = [sys.executable, "-P", "-m", "metrist", "user", "sign-in", "owner@localhost"]
+        printed = subprocess.run(
+            command, env=clean_environment() | self.settings(), capture_output=True, text=True, check=True
+        )
+        return next(word for word in printed.stdout.split() if "/sign-in?token=" in word)
+
     def kill_child(self, name: str) -> int:
         """Kill a piece and wait until another process runs it; returns that one's pid."""
         before = self.child_pid(name)

@@ -40,10 +40,10 @@ def fed(platform: Platform) -> Platform:
 
 @pytest.fixture(scope="module")
 def session(fed: Platform, browser: Browser) -> dict[str, object]:
-    """What a signed-in browser keeps; the link signs in once."""
+    """What a signed-in browser keeps; by a link of its own."""
     context = browser.new_context()
     page = context.new_page()
-    page.goto(fed.sign_in_url)
+    page.goto(fed.new_sign_in_url())
     page.locator("main button[type=submit]").click()
     page.wait_for_url("**/nodes")
     state = context.storage_state()

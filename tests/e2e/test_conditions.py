@@ -47,10 +47,10 @@ def shop(platform: Platform) -> Iterator[Shop]:
 
 @pytest.fixture(scope="module")
 def session(platform: Platform, browser: Browser) -> StorageState:
-    """What a signed-in browser keeps; the link signs in once."""
+    """What a signed-in browser keeps; by a link of its own."""
     context = browser.new_context()
     page = context.new_page()
-    page.goto(platform.sign_in_url)
+    page.goto(platform.new_sign_in_url())
     page.locator("main button[type=submit]").click()
     page.wait_for_url("**/nodes")
     state = context.storage_state()

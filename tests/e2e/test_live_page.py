@@ -1,7 +1,5 @@
 """The live view in Chromium: a button on the page, a button on a graph, pause, keep, stop."""
 
-import subprocess
-import sys
 from collections.abc import Iterator
 
 import pytest
@@ -27,7 +25,7 @@ def page(browser: Browser, platform: Platform) -> Iterator[Page]:
     complaints: list[str] = []
     page.on("console", lambda said: complaints.append(said.text))
     page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.goto(sign_in_url(platform))
+    page.goto(platform.new_sign_in_url())
     page.get_by_role("button", name="Sign in").click()
     page.wait_for_url("**/nodes")
     page.goto(f"{platform.url}/nodes/{default_node()}")
@@ -35,13 +33,6 @@ def page(browser: Browser, platform: Platform) -> Iterator[Page]:
     yield page
     assert complaints == []
     context.close()
-
-
-def sign_in_url(platform: Platform) -> str:
-    """A fresh link: the one that was printed works once."""
-    command = [sys.executable, "-P", "-m", "metrist", "user", "sign-in", "owner@localhost"]
-    printed = subprocess.run(command, env=platform.settings(), capture_output=True, text=True, check=True).stdout
-    return next(word for word in printed.split() if "/sign-in?token=" in word)
 
 
 def test_the_whole_page_goes_live_pauses_and_stops(page: Page) -> None:

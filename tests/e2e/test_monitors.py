@@ -9,7 +9,6 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.e2e.platforms import Platform, clean_environment
-from tests.e2e.test_live_page import sign_in_url
 
 SOON_MS = 30_000
 ROLLED_OUT_MS = 90_000
@@ -65,7 +64,7 @@ def page(browser: Browser, agents: Agents) -> Iterator[Page]:
     complaints: list[str] = []
     page.on("console", lambda said: complaints.append(said.text))
     page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.goto(sign_in_url(agents.platform))
+    page.goto(agents.platform.new_sign_in_url())
     page.get_by_role("button", name="Sign in").click()
     page.wait_for_url("**/nodes")
     for node in ("shop-1", "shop-2", "office-1"):
