@@ -138,7 +138,7 @@ def _cost(report: Report, platform: Platform, control: Engine, size: Size, bare:
 
 def _delays(report: Report, control: Engine, account_id: AccountId, sender: _Sender) -> None:
     """One more condition, judged every 2 s and held for nothing, beside all the others."""
-    rule = MetricRule(Query("A", "load.crossing"), 2, HURRIED.every_s, ">", LIMIT)
+    rule = MetricRule(Query("A", "load.crossing", over="last"), 10, HURRIED.every_s, ">", LIMIT)
     made = conditions.create(control, account_id, "crossing", Spec(rule), datetime.now(UTC))
     took = []
     for turn in range(CROSSINGS):

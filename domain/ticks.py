@@ -9,7 +9,9 @@ from typing import Final
 
 from domain.liveness import Hearing
 
-LAG_S: Final = 2
+LAG_S: Final = 1.5
+"""A sample is inserted a second after it came, at the latest; the rest is for its way here. What comes later is seen by
+the next instants, as long as the window is longer than the pause between them."""
 LONGEST_S: Final = 6 * 3_600
 AT_ONCE: Final = 60
 """Instants that are judged before what they gave is recorded."""

@@ -103,11 +103,16 @@ def _metric(fields: Fields) -> dict[str, Any]:
     return {
         "query": query,
         "window_s": window_s,
-        "every_s": max(every_s, 60) if window_s >= 600 else min(every_s, window_s),
+        "every_s": max(every_s, 60) if window_s >= 600 else _seen_twice(every_s, window_s),
         "comparison": fields["comparison"],
         "threshold": _number(fields, "threshold", "the limit"),
         "clear": _number(fields, "clear", "the limit to be ok again") if fields["clear"].strip() else None,
     }
+
+
+def _seen_twice(every_s: int, window_s: int) -> int:
+    """As often as asked, and often enough that a sample which comes late is in the window of a later look."""
+    return max((one for one in EVERY_S if one <= min(every_s, window_s // 2)), default=EVERY_S[0])
 
 
 def _nodes(fields: Fields) -> dict[str, Any]:

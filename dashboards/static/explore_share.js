@@ -14,6 +14,10 @@ export function wireShare({ question, answer, say }) {
     },
     csv: async () => save(await askTable(question()), "text/csv", "csv"),
     json: () => save(JSON.stringify(answer()), "application/json", "json"),
+    condition: () => {
+      location.href = `/conditions/new?${toUrl(question().graph)}`;
+      return "";
+    },
     sql: async () => {
       dialog.querySelector("pre").textContent = await askSql(question());
       dialog.showModal();

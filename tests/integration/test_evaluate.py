@@ -146,7 +146,7 @@ def test_a_condition_fires_and_ends_at_the_instants_that_say_so(watch: Watch) ->
 def test_nothing_is_judged_before_what_was_sent_can_be_read(watch: Watch) -> None:
     watch.condition()
     watch.send({5: 95})
-    watch.judge(11.9)
+    watch.judge(11.4)
     assert watch.story() == []
     watch.judge(12)
     assert watch.story() == [(10, "web-1", "firing")]
