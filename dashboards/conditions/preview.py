@@ -123,7 +123,7 @@ def _row(one: Outcome, asked: Outcome, unit: Any, until: datetime) -> dict[str, 
         "threshold": one.threshold,
         "shown": number(one.threshold, unit),
         "notices": one.notices,
-        "fired": duration(fired) if fired else "never",
+        "fired": duration(fired) if one.notices else "never",
         "is_asked": one is asked,
     }
 
