@@ -5,8 +5,6 @@ import secrets
 from collections.abc import Sequence
 from datetime import datetime
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy import Engine
 
 from domain.errors import StoreUnavailable
@@ -22,6 +20,8 @@ class Sealer:
     """Seals with the first key, opens with any: METRIST_SECRET_KEY may be set later, and what was sealed stays so."""
 
     def __init__(self, keys: Sequence[bytes]) -> None:
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415  # 6 MB, for who seals
+
         self._keys = [AESGCM(key) for key in keys]
 
     def seal(self, plain: bytes, about: str) -> bytes:
@@ -31,6 +31,8 @@ class Sealer:
 
     def open(self, sealed: bytes, about: str) -> bytes:
         """Raises StoreUnavailable when no key of ours sealed it, which is for the operator to mend."""
+        from cryptography.exceptions import InvalidTag  # noqa: PLC0415
+
         nonce, rest = sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:]
         for key in self._keys:
             try:

@@ -3,8 +3,7 @@
 from datetime import datetime
 from email.message import EmailMessage
 from functools import cache
-
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from typing import TYPE_CHECKING
 
 from domain import mail_links, mails
 from domain.deliveries import Kind
@@ -15,6 +14,9 @@ from schema import accounts, server_secrets
 from schema.outbox import Claim
 from workers.graphs import Picture, picture_of
 from workers.stores import Stores
+
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 
 def write(stores: Stores, claimed: Claim, message: Message, now: datetime) -> EmailMessage:
@@ -80,6 +82,8 @@ def _key(stores: Stores, now: datetime) -> bytes:
 
 
 @cache
-def _template() -> Template:
+def _template() -> "Template":
+    from jinja2 import Environment, PackageLoader, StrictUndefined  # noqa: PLC0415  # 3 MB, for who writes letters
+
     environment = Environment(loader=PackageLoader("workers"), autoescape=True, undefined=StrictUndefined)
     return environment.get_template("notice.html")

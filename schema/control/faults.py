@@ -3,9 +3,8 @@
 Everything not named here stays what it is: a mistake of ours, to be seen in full.
 """
 
-import psycopg
 from sqlalchemy import Engine, PoolProxiedConnection, QueuePool, event
-from sqlalchemy.engine import ExceptionContext
+from sqlalchemy.engine import Dialect, ExceptionContext
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from domain.errors import Conflict, MetristError, StorageFull, StoreUnavailable
@@ -62,13 +61,15 @@ def translate_faults(engine: Engine) -> None:
 def _translate(context: ExceptionContext) -> MetristError | None:
     if context.is_pre_ping:  # the pool looks at this error itself, and connects again
         return None
-    fault = _fault(context.original_exception)
+    fault = _fault(context.original_exception, context.dialect)
     return fault[0](fault[1]) if fault else None
 
 
-def _fault(error: BaseException) -> tuple[type[MetristError], str] | None:
-    if isinstance(error, psycopg.Error):
-        if error.sqlstate:
-            return POSTGRES.get(error.sqlstate)
-        return (StoreUnavailable, AWAY) if isinstance(error, psycopg.OperationalError) else None
-    return SQLITE.get(getattr(error, "sqlite_errorname", ""))
+def _fault(error: BaseException, dialect: Dialect) -> tuple[type[MetristError], str] | None:
+    if dialect.name == "sqlite":
+        return SQLITE.get(getattr(error, "sqlite_errorname", ""))
+    state: str | None = getattr(error, "sqlstate", None)
+    if state:
+        return POSTGRES.get(state)
+    driver = dialect.loaded_dbapi  # as loaded: with SQLite nobody pays for psycopg's 8 MB
+    return (StoreUnavailable, AWAY) if isinstance(error, driver.OperationalError) else None
