@@ -9,9 +9,9 @@ import msgspec
 from domain.ids import AccountId
 from domain.query import NODE
 from schema.clickhouse_client import ClickHouse
-from schema.series import ask, question
+from schema.series import LABELS, ask, question
 
-_LABEL = """extractKeyValuePairsWithEscaping(toString(labelset), '=', ',', '"')[{label:String}]"""
+_LABEL = f"{LABELS}[{{label:String}}]"
 
 
 @dataclass(frozen=True)

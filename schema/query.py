@@ -21,7 +21,7 @@ from domain.matchers import Matcher
 from domain.query import NODE, Fold, Over, Query
 from domain.series import Plan, Resolution
 from schema.clickhouse_client import ClickHouse
-from schema.series import ask, labels_of, question
+from schema.series import LABELS, ask, labels_of, question
 from schema.sql_text import indented, inline
 
 _EACH = "OrNullResample(0, {slots:UInt32}, 1)"
@@ -55,7 +55,6 @@ _SLOT_OF_RATE = "toUInt32(intDiv(toUInt32(steps.at_s) - {from_s:UInt32}, {step_s
 _ONE_SLOT = "toUInt32(0)"
 _POINT_OF_SAMPLE = "(r.ts, r.value, r.value)"
 _POINT_OF_ROLLUP = "(r.last.1, r.last.2, r.max)"
-_LABELS = """extractKeyValuePairsWithEscaping(toString(labelset), '=', ',', '"')"""
 _TESTS: Mapping[str, str] = {
     "=": "{0} = {1}",
     "!=": "{0} != {1}",
@@ -224,7 +223,7 @@ class _Sql:
     def _label(self, label: str) -> str:
         if label == NODE:
             return "toString(node)"
-        return f"{_LABELS}[{self._parameter('label', label)}]"
+        return f"{LABELS}[{self._parameter('label', label)}]"
 
     def _folded(self, buckets: str) -> str:
         if self._query.by is None:

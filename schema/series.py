@@ -27,6 +27,9 @@ _READ_SETTINGS = {
 }
 _TOO_LONG = ("TIMEOUT_EXCEEDED", "MEMORY_LIMIT_EXCEEDED", "TOO_SLOW")
 
+LABELS = """extractKeyValuePairsWithEscaping(toString(labelset), '=', ',', '"')"""
+"""The labels of a `labelset` column, in SQL."""
+
 _MAIN_OF_SAMPLES: Mapping[Aggregation, str] = {
     "avg": "avg(value)",
     "min": "min(value)",
@@ -209,9 +212,14 @@ def _like(glob: str) -> str:
 
 
 def _labels(labels: Mapping[str, str], parameters: dict[str, Any]) -> str:
-    """`,key="value",` stands nowhere in a canonical labelset but where that label is: quotes in values are escaped."""
+    """`,key="value",` stands in every labelset that has the label, and may stand across two values of another one.
+
+    The search for it is cheap and leaves few to take apart.
+    """
     conditions = ["1"]
     for number, (key, value) in enumerate(labels.items()):
-        parameters[f"label_{number}"] = f",{labelset({key: value})},"
-        conditions.append(f"position(concat(',', labelset, ','), {{label_{number}:String}}) > 0")
+        written, name, equal = f"label_{number}", f"label_{number}_key", f"label_{number}_value"
+        parameters |= {written: f",{labelset({key: value})},", name: key, equal: value}
+        conditions.append(f"position(concat(',', labelset, ','), {{{written}:String}}) > 0")
+        conditions.append(f"{LABELS}[{{{name}:String}}] = {{{equal}:String}}")
     return " AND ".join(conditions)

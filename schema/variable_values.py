@@ -8,9 +8,9 @@ import msgspec
 from domain.ids import AccountId
 from domain.query import NODE
 from schema.clickhouse_client import ClickHouse
-from schema.series import ask, question
+from schema.series import LABELS, ask, question
 
-_LABEL = """extractKeyValuePairsWithEscaping(toString(labelset), '=', ',', '"')[{label:String}]"""
+_LABEL = f"{LABELS}[{{label:String}}]"
 VALUES_MAX = 1_000
 """More than that nobody chooses among in a list."""
 

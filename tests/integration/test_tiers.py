@@ -198,6 +198,14 @@ def test_a_selector_names_series(tiers: ClickHouse, selector: Selector, expected
     assert {one.node for one in found} == expected
 
 
+def test_a_label_is_not_found_within_the_values_of_others(tiers: ClickHouse) -> None:
+    account_id = account()
+    keys = ('cpu.user{a="x,key=",b=",y"}', 'cpu.user{key=",b="}')
+    samples.insert(tiers, line(account_id, [snapshot(START_S, key=key) for key in keys]), "segment-1")
+    selector, plan = Selector(["cpu.user"], (), {"key": ",b="}), Plan(RAW, 60, START_S, START_S + 60)
+    assert [one.labels for one in series.read(tiers, account_id, selector, plan).series] == [{"key": ",b="}]
+
+
 def test_series_fold_across_nodes(tiers: ClickHouse) -> None:
     account_id = account()
     body = line(account_id, [snapshot(START_S, 1.0), snapshot(START_S + 1, 3.0, node="web-2")])
