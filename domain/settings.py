@@ -37,6 +37,12 @@ class Settings(BaseSettings):
     spool_max_bytes: int = Field(
         4_294_967_296, gt=0, description="A fuller spool answers 503 until ClickHouse catches up"
     )
+    disk_reserve_bytes: int = Field(
+        268_435_456,
+        ge=0,
+        description="Snapshots are refused with 507 while the disk of the spool, or ClickHouse's own, has less free; taken "
+        "again with a quarter more",
+    )
     ingest_ack: Literal["spooled", "stored"] = Field(
         "spooled", description="When a 2xx is sent: after fdatasync to the spool, or only after the INSERT"
     )
@@ -106,6 +112,29 @@ class Settings(BaseSettings):
     )
     smtp_from: str = Field("Metrist <metrist@localhost>", description="Sender of e-mails")
     mails_per_hour: int = Field(120, gt=0, description="Most e-mails an hour for one account; the others wait")
+
+    # itself
+    metrics_token: SecretStr = Field(
+        SecretStr(""),
+        description="Who sends it as a bearer token may read /metrics; without one only this machine itself may",
+    )
+
+    # releases
+    release_source: str = Field(
+        "", description="Where new releases are looked for: a folder or an http(s) address that has index.json"
+    )
+    release_keys: str = Field(
+        "", description="Public keys, with spaces between, of those whose releases may be installed"
+    )
+    release_libraries: str = Field(
+        "index",
+        description="Where the libraries of a release come from: `index` (pip's own), `shared` (those of the running "
+        "release), or a folder of wheels",
+    )
+    release_watch_s: int = Field(60, gt=0, description="A new release that does not run well for so long is taken back")
+    releases_dir: Path = Field(
+        Path("releases"), description="Folder of installed releases; `metrist up` has it in its data directory"
+    )
 
     # logs
     log_format: Literal["json", "console"] = Field("console", description="json for machines, console for people")

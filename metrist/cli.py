@@ -6,6 +6,7 @@ in memory.
 
 import argparse
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -20,11 +21,11 @@ Commands = argparse._SubParsersAction
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code, and says in one line why it is not 0."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    if given[:1] == ["agent"]:  # it knows nothing of us, and has options of its own
-        return int(importlib.import_module("agent.__main__").main(given[1:]))
-    options = parser().parse_args(given)
     try:
+        given = _with_env_file(list(sys.argv[1:] if arguments is None else arguments))
+        if given[:1] == ["agent"]:  # it knows nothing of us, and has options of its own
+            return int(importlib.import_module("agent.__main__").main(given[1:]))
+        options = parser().parse_args(given)
         importlib.import_module(f"metrist.commands.{options.module}").run(options)
     except MetristError as error:
         print(f"metrist: {error.detail}", file=sys.stderr)
@@ -34,10 +35,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+def _with_env_file(given: list[str]) -> list[str]:
+    """Read the settings' file that is named before the command. Raises InvalidSettings."""
+    if given[:1] != ["--env-file"] or len(given) < 2:
+        return given
+    importlib.import_module("metrist.envfile").load(Path(given[1]))
+    if given[2:3] == ["agent"]:  # begun anew, it need not hold what the check has loaded: half of its memory
+        os.execv(sys.executable, [sys.executable, "-P", "-m", "metrist", *given[2:]])  # noqa: S606
+    return given[2:]
+
+
 def parser() -> argparse.ArgumentParser:
     """Every subcommand, in the order of the documentation."""
     top = argparse.ArgumentParser(prog="metrist", description="Metrics platform: agents, ClickHouse, graphs.")
     top.add_argument("--version", action="version", version=f"metrist {version('metrist')}")
+    says = "read settings from this file first, which only its owner may read; must stand before the command"
+    top.add_argument("--env-file", type=Path, metavar="FILE", help=says)
     commands = top.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_processes(commands)
     _add_operator(commands)
@@ -66,14 +79,35 @@ def _add_processes(commands: "Commands[argparse.ArgumentParser]") -> None:
 def _add_operator(commands: "Commands[argparse.ArgumentParser]") -> None:
     migrate = _add(commands, "migrate", "bring the tables of the stores up to date")
     migrate.add_argument("--check", action="store_true", help="change nothing; fail when they are not up to date")
+    _add_backup(commands)
     _add_control(commands, "rebuild", "fold the state tables of the control DB from its events again")
     _add_accounts(_group(commands, "account", "create and list accounts"))
     _add_keys(_group(commands, "key", "create, list and revoke API keys"))
+    _add_releases(commands)
     _add_monitors(_group(commands, "monitors", "keep monitors as files: NAME.lua, and NAME.toml beside it"))
     user = _group(commands, "user", "list people and let them in")
     sign_in = _add_control(user, "sign-in", "print a one-time sign-in link", module="user_sign_in")
     sign_in.add_argument("email", help="or the id that `metrist user list` tells, for who has no address")
     _add_control(user, "list", "list people, how they sign in and where they belong", module="user_list")
+
+
+def _add_backup(commands: "Commands[argparse.ArgumentParser]") -> None:
+    backup = _add_control(commands, "backup", "back everything up as of one moment, while it runs")
+    backup.add_argument("dest", type=Path, metavar="DEST", help="folder of backups; what is there already is kept once")
+    backup.add_argument("--keep", type=int, metavar="N", help="forget all but the newest N moments afterwards")
+    backup.add_argument(
+        "--portable", action="store_true", help="rows of ClickHouse, not its files: larger, for any ClickHouse"
+    )
+    backup.add_argument("--list", action="store_true", help="only list the moments that are there")
+    backup.add_argument(
+        "--verify", action="store_true", help="only read every byte again; fail when one is not as it was"
+    )
+    backup.add_argument("--at", metavar="MOMENT", help="with --verify: this moment (all)")
+    restore = _add(commands, "restore", "make an empty machine what another was at a moment")
+    restore.add_argument("src", type=Path, metavar="SRC", help="folder of backups")
+    restore.add_argument("--at", metavar="MOMENT", help="which moment, or how its name begins (the newest)")
+    where = "empty folder for a `metrist up` (data, unless the environment names ClickHouse and the control DB)"
+    restore.add_argument("--data", type=Path, metavar="DIR", help=where)
 
 
 def _add_accounts(commands: "Commands[argparse.ArgumentParser]") -> None:
@@ -94,6 +128,33 @@ def _add_keys(commands: "Commands[argparse.ArgumentParser]") -> None:
     listing.add_argument("--account", metavar="NAME", help="name or id of the account (the only one there is)")
     revoke = _add_control(commands, "revoke", "revoke an API key at once", module="key_revoke")
     revoke.add_argument("id", help="the 16 hex digits after mtr_")
+
+
+def _add_releases(commands: "Commands[argparse.ArgumentParser]") -> None:
+    upgrade = _add(commands, "upgrade", "look for a new release, bring it, or go back")
+    what = upgrade.add_mutually_exclusive_group()
+    what.add_argument("--check", action="store_true", help="only tell what there is; so it does without any of these")
+    what.add_argument("--apply", action="store_true", help="bring it; it is taken back by itself when it does not do")
+    what.add_argument("--rollback", action="store_true", help="back to the release before; this one is not taken again")
+    what.add_argument("--watch", action="store_true", help="look every minute, and bring what there is")
+    upgrade.add_argument("--release", metavar="VERSION", help="this one, also when it was bad before (the newest)")
+    where = "data directory of a `metrist up` (data, if it is there; else the units of systemd are meant)"
+    upgrade.add_argument("--data", type=Path, metavar="DIR", help=where)
+    release = _add(commands, "release", "make a release that upgrade finds, in a folder with an index")
+    release.add_argument("dir", type=Path, help="folder of releases; what is in its index stays")
+    release.add_argument("--wheel", type=Path, required=True, metavar="FILE", help="the wheel of Metrist")
+    release.add_argument("--key-file", type=Path, required=True, metavar="FILE", help="secret key to sign with, in PEM")
+    says = "the agent's wheel (made here, when the wheel is of the version that runs this)"
+    release.add_argument("--agent-wheel", type=Path, metavar="FILE", help=says)
+    release.add_argument(
+        "--constraints", type=Path, metavar="FILE", help="versions of libraries that it was tested with"
+    )
+    says = "who is older goes by a release between (the release before, in the index)"
+    release.add_argument("--oldest", metavar="VERSION", help=says)
+    release.add_argument("--notes", default="", metavar="TEXT", help="what `upgrade --check` tells of it")
+    release.add_argument("--url", default="", metavar="URL", help="where the files will be, when not beside the index")
+    key = _add(commands, "release-key", "make a key to sign releases with; prints the public one", module="release_key")
+    key.add_argument("file", type=Path, help="where the secret key goes; only its owner may read it")
 
 
 def _add_monitors(commands: "Commands[argparse.ArgumentParser]") -> None:

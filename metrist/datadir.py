@@ -54,8 +54,17 @@ class DataDir:
         return self.root / "address"
 
     @property
+    def releases(self) -> Path:
+        return self.root / "releases"
+
+    @property
     def run(self) -> Path:
         return self.root / "run"
+
+    @property
+    def restoring(self) -> Path:
+        """There while a restore is at work, and after one that was cut off."""
+        return self.root / "restoring"
 
     @property
     def logs(self) -> Path:
@@ -63,8 +72,10 @@ class DataDir:
 
 
 @contextlib.contextmanager
-def hold(path: Path) -> Iterator[DataDir]:
+def hold(path: Path, *, restores: bool = False) -> Iterator[DataDir]:
     """Make the directory if need be, and have it for ourselves alone. Raises StartRefused.
+
+    Who does not restore it refuses one that was restored in part.
 
     The lock is the kernel's: it ends with this process, however that ends, and children do not inherit it.
     """
@@ -81,6 +92,8 @@ def hold(path: Path) -> Iterator[DataDir]:
         lock.truncate(0)
         lock.write(f"{os.getpid()}\n")
         lock.flush()
+        if data.restoring.exists() and not restores:
+            raise StartRefused(f"{data.root} holds a restore that was cut off: remove it, and restore again")
         yield data
 
 
