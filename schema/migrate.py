@@ -15,7 +15,7 @@ from domain.settings import Settings
 from schema.clickhouse_client import ClickHouse
 
 log = structlog.get_logger()
-_DDL_SETTINGS = {"enable_alp_codec": 1}
+DDL_SETTINGS = {"enable_alp_codec": 1}
 _NAME = re.compile(r"(\d{4})_[a-z0-9_]+\.sql")
 _LEDGER = """
 CREATE TABLE IF NOT EXISTS migrations
@@ -84,7 +84,7 @@ def upgrade(clickhouse: ClickHouse, settings: Settings) -> list[str]:
         if migration.number in done:
             continue
         for statement in migration.statements():
-            clickhouse.command(statement, settings=_DDL_SETTINGS)
+            clickhouse.command(statement, settings=DDL_SETTINGS)
         _remember(clickhouse, migration)
         ran.append(migration.name)
         log.info("migration_ran", name=migration.name)
