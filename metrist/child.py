@@ -15,6 +15,7 @@ from pathlib import Path
 from metrist import orphans
 from metrist.health import Check
 from metrist.logfile import LogFile
+from metrist.pulse import FD_VARIABLE, Pulse
 
 TETHER = Path(__file__).with_name("tether.py")
 TAIL_LINES = 5
@@ -29,7 +30,10 @@ WORTH_SHOWING = re.compile(
 
 @dataclass(frozen=True)
 class Piece:
-    """One process of the platform: how it is started, asked and stopped."""
+    """One process of the platform: how it is started, asked and stopped.
+
+    has_pulse  its loop beats while it turns (`metrist.pulse`), so that a busy one is told from one that hangs
+    """
 
     name: str
     command: list[str]
@@ -37,18 +41,20 @@ class Piece:
     check: Check
     stop_within_s: float = 2.0
     listener: socket.socket | None = field(default=None, compare=False)
+    has_pulse: bool = False
 
 
 class Child(asyncio.SubprocessProtocol):
     """A running piece; what it says goes to its log file, and its warnings to the console too."""
 
-    def __init__(self, name: str, log: LogFile, pid_file: Path) -> None:
+    def __init__(self, name: str, log: LogFile, pid_file: Path, pulse: Pulse | None = None) -> None:
         self.exited: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self.tail: deque[str] = deque(maxlen=TAIL_LINES)
         self.pid = 0
         self._name = name
         self._log = log
         self._pid_file = pid_file
+        self._pulse = pulse
         self._partial = b""
         self._transport: asyncio.SubprocessTransport | None = None
 
@@ -72,6 +78,10 @@ class Child(asyncio.SubprocessProtocol):
         orphans.kill_group(self.pid)
         orphans.forget(self._pid_file)
         asyncio.get_running_loop().call_later(0.1, self._finish)  # its last words are still in the pipe
+
+    def has_beaten(self) -> bool:
+        """Whether its loop turned since this was asked before; of a piece without a pulse nobody knows."""
+        return self._pulse is not None and not self.exited.done() and self._pulse.has_beaten()
 
     def reason(self) -> str:
         """Why it ended, and what it said last, in one line."""
@@ -106,6 +116,8 @@ class Child(asyncio.SubprocessProtocol):
             self._hear(self._partial[:LINE_MAX_BYTES])
         self._transport.close()
         self._log.close()
+        if self._pulse is not None:
+            self._pulse.close()
         if not self.exited.done():
             self.exited.set_result(0 if code is None else code)
 
@@ -117,16 +129,20 @@ async def spawn(piece: Piece, data_dir: Path) -> Child:
     """
     log = LogFile(data_dir / "logs" / f"{piece.name}.log")
     pid_file = data_dir / "run" / f"{piece.name}.pid"
+    pulse = Pulse() if piece.has_pulse else None
+    passed = [piece.listener.fileno()] if piece.listener else []
     _, child = await asyncio.get_running_loop().subprocess_exec(
-        lambda: Child(piece.name, log, pid_file),
+        lambda: Child(piece.name, log, pid_file, pulse),
         *tethered(piece.command, piece.listener),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
-        env=dict(piece.env),
+        env={**piece.env, **({FD_VARIABLE: str(pulse.writes_fd)} if pulse else {})},
         start_new_session=True,
-        pass_fds=[piece.listener.fileno()] if piece.listener else [],
+        pass_fds=[*passed, pulse.writes_fd] if pulse else passed,
     )
+    if pulse is not None:
+        pulse.hand_over()
     return child
 
 

@@ -4,19 +4,17 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 ANSWERS_WITHIN_S = 5.0
-BUSY_WITHIN_S = 20.0
-"""For whoever may have a whole fleet before us: to end it for being slow makes the fleet come back all at once."""
 
 Check = Callable[[], Awaitable[bool]]
 """Asks once; False when there is no answer, a wrong one, or none in time."""
 
 
-def http(host: str, port: int, path: str, within_s: float = ANSWERS_WITHIN_S) -> Check:
+def http(host: str, port: int, path: str) -> Check:
     """Ask for a page; healthy is any 200."""
     request = f"GET {path} HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close\r\n\r\n".encode()
 
     async def check() -> bool:
-        return (await _ask(host, port, request, 4096, within_s)).split(b" ")[1:2] == [b"200"]
+        return (await _ask(host, port, request, 4096)).split(b" ")[1:2] == [b"200"]
 
     return check
 
@@ -46,10 +44,10 @@ async def always() -> bool:
     return True
 
 
-async def _ask(host: str, port: int, request: bytes, at_most: int = -1, within_s: float = ANSWERS_WITHIN_S) -> bytes:
+async def _ask(host: str, port: int, request: bytes, at_most: int = -1) -> bytes:
     """Send, and read `at_most` bytes or until the other side closes; empty when that does not work out in time."""
     try:
-        async with asyncio.timeout(within_s):
+        async with asyncio.timeout(ANSWERS_WITHIN_S):
             reader, writer = await asyncio.open_connection(host, port)
             try:
                 writer.write(request)

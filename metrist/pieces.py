@@ -38,8 +38,8 @@ def redis(data: DataDir, store: Store, env: Env) -> Piece:
 def api(listener: socket.socket, env: Env) -> Piece:
     """The API and the pages. We hold the socket, so that a caller waits through a restart instead of being refused."""
     host, port = reachable(listener)
-    is_well = health.http(host, port, "/healthz", health.BUSY_WITHIN_S)
-    return Piece("api", metrist("api"), env, is_well, stop_within_s=3.7, listener=listener)
+    is_well = health.http(host, port, "/healthz")
+    return Piece("api", metrist("api"), env, is_well, stop_within_s=3.7, listener=listener, has_pulse=True)
 
 
 def background(name: str, embedded: Embedded, env: Env) -> Piece:

@@ -9,7 +9,7 @@ from fastapi import FastAPI
 
 from api.app import create_app
 from domain.settings import Settings
-from metrist import capacity
+from metrist import capacity, pulse
 from metrist.listener import BACKLOG, listen, passed
 from metrist.protocol import Protocol
 
@@ -48,9 +48,13 @@ class Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, app: FastAPI) -> None:
         super().__init__(config)
         self._app = app
+        self._beating: asyncio.Task[None] | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start, and say so."""
+        """Start, and say so; the loop beats from before the application is started, which takes its time."""
+        fd = pulse.handed_over()
+        if fd is not None:
+            self._beating = asyncio.create_task(pulse.beat_forever(fd))
         await super().startup(sockets)
         log.info("api_started", address=sockets[0].getsockname()[:2] if sockets else None)
 

@@ -1,6 +1,7 @@
 """Keep one piece running: wait until it is healthy, start it again when it falls or hangs."""
 
 import asyncio
+import math
 import random
 import time
 from dataclasses import dataclass
@@ -28,12 +29,44 @@ class Patience:
 
     starting_s  until its first healthy answer; replaying a long log or spool takes its time
     hung_s      without one, once it has been healthy
+    busy_s      the same while its loop still beats: it has a whole fleet before it, and to end it for being slow would
+                make the fleet come back all at once; but a loop that answers nobody for so long is of no use either
     """
 
     starting_s: float = 120.0
     hung_s: float = 30.0
+    busy_s: float = 300.0
     ask_starting_s: float = 0.05
     ask_running_s: float = 2.0
+
+
+@dataclass
+class Silence:
+    """How long a child has not answered, and its loop not turned; by the monotonic clock."""
+
+    answered_at: float
+    beaten_at: float = -math.inf
+    misses: int = 0
+    is_ready: bool = False
+
+    def note(self, now: float, *, answered: bool, beaten: bool) -> None:
+        """What came of one question."""
+        self.misses += 1
+        if answered:
+            self.is_ready, self.answered_at, self.misses = True, now, 0
+        if beaten:
+            self.beaten_at = now
+
+    def too_long(self, patience: Patience, now: float) -> str:
+        """Why the child must be ended; "" while it need not."""
+        if self.misses < MISSES_AT_LEAST:
+            return ""
+        limit_s = patience.hung_s if self.is_ready else patience.starting_s
+        if now - max(self.answered_at, self.beaten_at) > limit_s:
+            return f"no answer for {limit_s:.0f} s"
+        if now - self.answered_at > max(patience.busy_s, limit_s):
+            return f"busy, and no answer for {patience.busy_s:.0f} s"
+        return ""
 
 
 class Watch:
@@ -81,18 +114,17 @@ class Watch:
 
     async def _until_down(self, child: Child) -> str:
         """Ask again and again; returns why the child is no longer there."""
-        patience, ready, answered_at, misses = self._patience, False, time.monotonic(), 0
+        patience, silence = self._patience, Silence(time.monotonic())
         while not child.exited.done():
-            misses += 1
-            if await self._answers(child):
-                ready, answered_at, misses = True, time.monotonic(), 0
+            silence.note(time.monotonic(), answered=await self._answers(child), beaten=child.has_beaten())
+            if silence.is_ready:
                 self._note_health()
-            limit_s = patience.hung_s if ready else patience.starting_s
-            if time.monotonic() - answered_at > limit_s and misses >= MISSES_AT_LEAST:
+            if reason := silence.too_long(patience, time.monotonic()):
                 orphans.kill_group(child.pid)
                 await child.exited
-                return f"no answer for {limit_s:.0f} s"
-            await asyncio.wait({child.exited}, timeout=patience.ask_running_s if ready else patience.ask_starting_s)
+                return reason
+            ask_s = patience.ask_running_s if silence.is_ready else patience.ask_starting_s
+            await asyncio.wait({child.exited}, timeout=ask_s)
         return child.reason()
 
     async def _answers(self, child: Child) -> bool:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -22,6 +22,36 @@ from metrist.watch import Patience
 
 QUICK = Patience(starting_s=5, hung_s=0.6, ask_starting_s=0.02, ask_running_s=0.05)
 SLEEPS = "import time\nwhile True: time.sleep(1)"
+SERVES = """
+import asyncio, contextlib, pathlib, sys, time
+import uvicorn
+from fastapi import FastAPI
+from metrist.listener import passed
+from metrist.server import Server
+
+mode = pathlib.Path(sys.argv[1])
+
+async def work():
+    while True:
+        if mode.exists():
+            time.sleep(3600 if mode.read_text() == "hung" else 0.1)
+        await asyncio.sleep(0.001)
+
+@contextlib.asynccontextmanager
+async def lifespan(app):
+    app.state.working = asyncio.create_task(work())
+    yield
+
+app = FastAPI(lifespan=lifespan)
+
+@app.get("/healthz")
+async def get_health():
+    if mode.exists():
+        await asyncio.sleep(3600)
+
+Server(uvicorn.Config(app, loop="uvloop", log_config=None), app).run(sockets=[passed()])
+"""
+"""The API's own server before an application that is busy, or hangs, when a file says so; either answers nobody."""
 LINGERS = "import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nprint('deaf', flush=True)\n" + SLEEPS
 
 
@@ -93,6 +123,36 @@ def test_a_hung_child_is_started_again(tmp_path: Path) -> None:
         await until(another_runs(tmp_path, "a", before))
 
     run(test, tmp_path)
+
+
+def test_a_server_that_is_only_loaded_is_kept_and_one_that_hangs_is_replaced(tmp_path: Path) -> None:
+    mode = tmp_path / "mode"
+    listener = socket.create_server(("127.0.0.1", 0))
+    ask = health.http("127.0.0.1", listener.getsockname()[1], "/healthz")
+
+    async def check() -> bool:
+        with suppress(TimeoutError):
+            return await asyncio.wait_for(ask(), 1.0)
+        return False
+
+    async def body() -> None:
+        command = [sys.executable, "-c", SERVES, str(mode)]
+        serves = Piece("a", command, dict(os.environ), check, 0.2, listener=listener, has_pulse=True)
+        supervisor = Supervisor(tmp_path, Patience(starting_s=60, hung_s=2, ask_running_s=0.05))
+        try:
+            await supervisor.start(serves)
+            before = pid_of(tmp_path, "a")
+            mode.write_text("loaded")
+            await asyncio.sleep(5)  # three questions without an answer, and more than twice as long as it may be silent
+            assert pid_of(tmp_path, "a") == before
+            assert not await check()
+            mode.write_text("hung")
+            await until(another_runs(tmp_path, "a", before))
+        finally:
+            await supervisor.stop([["a"]])
+
+    with listener:
+        asyncio.run(body())
 
 
 def test_a_start_waits_for_health(tmp_path: Path) -> None:
