@@ -52,14 +52,20 @@ def tell(page: Page, now: datetime) -> History:
     return History(rows, page.events[-1].version if page.has_older else None)
 
 
-def _row(event: Event, until: datetime | None, now: datetime) -> Row:
+def words(event: Event) -> tuple[str, str]:
+    """An event of a node in a few words, and why; "" where there is no more to say."""
     title, detail = _WORDS.get(event.type, _unknown)(event.payload)
+    return title or event.type.removeprefix("node_").replace("_", " ").capitalize(), detail
+
+
+def _row(event: Event, until: datetime | None, now: datetime) -> Row:
+    title, detail = words(event)
     standing = STANDINGS.get(event.type, "")
     lasted_s = ((until or now) - event.at).total_seconds()
     clock = event.payload.get("agent_clock")
     return Row(
         at=event.at,
-        title=title or event.type.removeprefix("node_").replace("_", " ").capitalize(),
+        title=title,
         detail=detail,
         standing=standing,
         lasted=duration(max(lasted_s, 0)) if standing else "",
@@ -96,6 +102,16 @@ def _described(payload: Json) -> tuple[str, str]:
     return "Described itself", ", ".join([*labels, *agent])
 
 
+def _clash_began(payload: Json) -> tuple[str, str]:
+    one, other = (str(instance)[:ID_SHOWN] for instance in payload["instances"])
+    which = f"instances {one} and {other}" if one != other else f"both with the instance id {one}: a clone"
+    return "Two machines", f"{which} take turns under this name"
+
+
+def _clash_ended(payload: Json) -> tuple[str, str]:
+    return "One machine again", f"two took turns for {duration(payload['lasted_s'])}"
+
+
 def _ephemeral(payload: Json) -> tuple[str, str]:
     return ("Became ephemeral" if payload["is_ephemeral"] else "Is ephemeral no more"), ""
 
@@ -114,5 +130,7 @@ _WORDS: Mapping[str, Callable[[Json], tuple[str, str]]] = {
     "node_back": lambda _payload: ("Back", "heard again"),
     "node_instance_changed": _instance,
     "node_described": _described,
+    "node_clash_began": _clash_began,
+    "node_clash_ended": _clash_ended,
     "node_ephemeral": _ephemeral,
 }

@@ -186,6 +186,10 @@ def _recorded(told: _Told) -> str:
     return f"{told.by} began to keep live data of {told['node']}{note}"
 
 
+def _clash_ended(told: _Told) -> str:
+    return f"{told.name} is one machine again, after {_length(told['lasted_s'])} of two under this name"
+
+
 def _ephemeral(told: _Told) -> str:
     return f"{told.name} comes and goes" if told["is_ephemeral"] else f"{told.name} is here to stay"
 
@@ -230,11 +234,14 @@ SENTENCES: Mapping[str, Callable[[_Told], str]] = {
     "node_described": lambda told: f"{told.name} told anew of its labels or agent",
     "node_away": _away,
     "node_back": lambda told: f"{told.name} is back from its goodbye",
+    "node_clash_began": lambda told: f"Two machines report as {told.name}",
+    "node_clash_ended": _clash_ended,
     "node_ephemeral": _ephemeral,
     "node_removed": lambda told: f"{told.by} removed {told.name}",
     "recording_started": _recorded,
     "recording_stopped": lambda told: f"{told.by} keeps no more live data of {told.recorded}",
-    "recording_deleted": lambda told: f"{told.by} threw away live data kept of {told.recorded}",
+    "recording_renamed": lambda told: f"{told.by} called live data kept of {told.recorded} “{told['note']}”",
+    "recording_deleted": lambda told: f"{told.by} took a recording of {told.recorded} off the list",
     "dashboard_created": lambda told: f"{told.by} made the dashboard {told.dashboard}",
     "dashboard_saved": _saved,
     "dashboard_deleted": lambda told: f"{told.by} deleted the dashboard {told.dashboard}",

@@ -173,6 +173,7 @@ def _node_registered(row: Row | None, event: Event) -> Row:
         "away_since": None,
         "away_until": None,
         "interval_s": payload.get("interval_s"),
+        "clash_since": None,
     }
 
 
@@ -206,6 +207,14 @@ def _node_back(row: Row | None, event: Event) -> Row:
     return {**_known(row, event), "away_since": None, "away_until": None}
 
 
+def _node_clash_began(row: Row | None, event: Event) -> Row:
+    return {**_known(row, event), "clash_since": event.at}
+
+
+def _node_clash_ended(row: Row | None, event: Event) -> Row:
+    return {**_known(row, event), "clash_since": None}
+
+
 def _node_ephemeral(row: Row | None, event: Event) -> Row:
     return {**_known(row, event), "is_ephemeral": event.payload["is_ephemeral"]}
 
@@ -227,6 +236,10 @@ def _recording_started(row: Row | None, event: Event) -> Row:
 
 def _recording_stopped(row: Row | None, event: Event) -> Row:
     return {**_known(row, event), "ends_at": event.at}
+
+
+def _recording_renamed(row: Row | None, event: Event) -> Row:
+    return {**_known(row, event), "note": event.payload["note"]}
 
 
 def _dashboard_created(row: Row | None, event: Event) -> Row:
@@ -302,10 +315,13 @@ FOLDS: dict[str, Fold] = {
     "node_described": _node_described,
     "node_away": _node_away,
     "node_back": _node_back,
+    "node_clash_began": _node_clash_began,
+    "node_clash_ended": _node_clash_ended,
     "node_ephemeral": _node_ephemeral,
     "node_removed": _ended,
     "recording_started": _recording_started,
     "recording_stopped": _recording_stopped,
+    "recording_renamed": _recording_renamed,
     "recording_deleted": _ended,
     "dashboard_created": _dashboard_created,
     "dashboard_saved": _dashboard_saved,

@@ -7,7 +7,8 @@ from enum import StrEnum
 from typing import Any
 
 CLASH_SHOWN = timedelta(minutes=10)
-"""Two machines under one name are shown until they have taken no turns for so long."""
+"""Two machines under one name are shown until they have taken no turns for so long; only then is it over, and another
+clash another event, however fast they take turns. The same in contact.lua."""
 SKEW_SHOWN_S, SKEW_WARNED_S = 5, 60
 """A clock that is so far from ours is shown; one so far is warned of."""
 INSTANCE_REST = timedelta(minutes=10)

@@ -33,7 +33,8 @@ class Contact(msgspec.Struct, kw_only=True):
     interval  ms between contacts that are expected
     instance  of the last contact that named one; `other` the one before, last heard at `other_last`; both may be the
               same, told apart by their agents' `run` and `other_run`: then a machine was cloned, or only restarted
-    clash     when two instances were last seen taking turns under this name; 0 is never
+    clash     when two instances were last seen taking turns under this name; 0 is never, or it is over
+    clashing  whether the sweep has recorded that
     skew      ms the agent's clock is ahead of ours, less the time on its way of the quickest of its last few requests
               (`slow` since then, the quickest of which said `slow_skew`); None when it told no time
     bye       why it said goodbye with its last contact, "" when it did not; `away` is the silence in ms it announced
@@ -50,6 +51,7 @@ class Contact(msgspec.Struct, kw_only=True):
     run: str = ""
     other_run: str = ""
     clash: int = 0
+    clashing: bool = False
     skew: int | None = None
     slow: int = 0
     slow_skew: int = 0
@@ -133,6 +135,7 @@ class Judged(NamedTuple):
     node_id: str = ""
     is_presumed: bool = False
     farewell: Farewell = Farewell("")
+    is_clashing: bool = False
 
 
 _decode = msgspec.msgpack.Decoder(Contact).decode
@@ -271,7 +274,9 @@ def settle(client: redis.Redis, account_id: AccountId, judged: Sequence[Judged],
     for start in range(0, len(judged), _SETTLED_AT_ONCE):  # so that no ping waits long behind a script
         rows = judged[start : start + _SETTLED_AT_ONCE]
         args = [
-            "" if part is None else part for row in rows for part in (*row[:-2], int(row.is_presumed), *row.farewell)
+            "" if part is None else part
+            for row in rows
+            for part in (*row[:-3], int(row.is_presumed), *row.farewell, int(row.is_clashing))
         ]
         heard += _SETTLE.run_sync(client, where, [now_ms, *args])
     return heard

@@ -30,6 +30,7 @@ class NodeRow:
     is_ephemeral it comes and goes: deregistered without a word as soon as it is offline
     away_since   when it said goodbye, and by when it means to be back; None since it was heard again
     interval_s   how often it pings, where that is seldomer than it is asked; 0 as asked, None when it never pinged
+    clash_since  since when two machines report under its name; None while one does
     """
 
     id: NodeId
@@ -47,6 +48,7 @@ class NodeRow:
     away_since: datetime | None = None
     away_until: datetime | None = None
     interval_s: int | None = None
+    clash_since: datetime | None = None
 
 
 def register(
@@ -131,6 +133,27 @@ def note_back_in(
 ) -> NodeRow:
     """Record that a node that was away was heard again. Raises NotFound."""
     return _note(conn, account_id, node_id, NewEvent("node_back", {"agent_clock": _iso(agent_clock)}), now)
+
+
+def note_clash_in(
+    conn: Connection,
+    account_id: AccountId,
+    node_id: NodeId,
+    instances: tuple[str, str],
+    *,
+    now: datetime,
+    agent_clock: datetime | None = None,
+) -> NodeRow:
+    """Record that two machines, of these instances, report under one name. Raises NotFound."""
+    payload = {"instances": list(instances), "agent_clock": _iso(agent_clock)}
+    return _note(conn, account_id, node_id, NewEvent("node_clash_began", payload), now)
+
+
+def note_clash_over_in(
+    conn: Connection, account_id: AccountId, node_id: NodeId, lasted_s: int, *, now: datetime
+) -> NodeRow:
+    """Record that they do so no more, and for how long they took turns. Raises NotFound."""
+    return _note(conn, account_id, node_id, NewEvent("node_clash_ended", {"lasted_s": lasted_s}), now)
 
 
 def transition(

@@ -49,6 +49,8 @@ class Fleet(Calls):
         skew_ms: int | None = None,
         farewell: Farewell | None = None,
         is_ephemeral: bool = False,
+        instance: str = "",
+        run: str = "",
     ) -> list[Kind]:
         """These nodes ping; returns what they were told."""
         account_id = account_id or self.account_id
@@ -60,7 +62,15 @@ class Fleet(Calls):
             told = []
             for name in names:
                 beat = await heartbeats.beat(
-                    client, account_id, name, ms(seconds), asked, sent_ms=sent_ms, farewell=farewell
+                    client,
+                    account_id,
+                    name,
+                    ms(seconds),
+                    asked,
+                    instance=instance,
+                    run=run,
+                    sent_ms=sent_ms,
+                    farewell=farewell,
                 )
                 told += [command.kind for command in beat.commands]
                 if beat.is_new:

@@ -5,11 +5,12 @@ from datetime import UTC, datetime, timedelta
 
 from domain import liveness
 from domain.liveness import CLOCK_SLACK_MS, Goodbye, Hearing, Limits, Verdict
-from domain.nodes import NodeState
+from domain.nodes import CLASH_SHOWN, NodeState
 from domain.settings import Settings
 from schema.heartbeats import UNKNOWN_INTERVAL_MS, Contact, Farewell, Judged
 from schema.nodes import NodeRow
 
+_CLASH_SHOWN_MS = int(CLASH_SHOWN.total_seconds() * 1000)
 AWAY = "away"
 """The reason of a goodbye that only the control DB remembers."""
 
@@ -22,6 +23,7 @@ class Case:
     last_ms     the contact it was judged by, which may be a presumed one
     farewell    the goodbye that came with it; of a node that is away only in the control DB it tells no reason
     silence_ms  what it kept silent without having announced it; negative while it need not be heard yet
+    turned_ms   when two machines last took turns under its name; None when that is over, or never was
     """
 
     node: NodeRow
@@ -32,6 +34,7 @@ class Case:
     farewell: Farewell | None
     silence_ms: int
     verdict: Verdict
+    turned_ms: int | None = None
 
     @property
     def has_moved(self) -> bool:
@@ -40,7 +43,27 @@ class Case:
     @property
     def is_news(self) -> bool:
         """There is something to record."""
-        return self.has_moved or self.leaves or self.is_back
+        return self.has_moved or self.leaves or self.is_back or self.clash_begins or self.clash_ends
+
+    @property
+    def due_ms(self) -> int | None:
+        """When to look again; None forgets the node."""
+        if self.verdict.due_ms is None or self.turned_ms is None:
+            return self.verdict.due_ms
+        return min(self.verdict.due_ms, self.turned_ms + _CLASH_SHOWN_MS)
+
+    @property
+    def clash_begins(self) -> bool:
+        return self.turned_ms is not None and self.node.clash_since is None
+
+    @property
+    def clash_ends(self) -> bool:
+        return self.turned_ms is None and self.node.clash_since is not None
+
+    @property
+    def instances(self) -> tuple[str, str]:
+        """Of the two machines that clash."""
+        return (self.contact.instance, self.contact.other) if self.contact else ("", "")
 
     @property
     def is_astray(self) -> bool:
@@ -102,6 +125,7 @@ class Case:
             self.node.id.hex,
             self.is_presumed,
             self.farewell or Farewell(""),
+            self.turned_ms is not None,
         )
 
 
@@ -127,7 +151,8 @@ def judge(
     goodbye = Goodbye(farewell.announced_ms or None) if farewell else None
     silence_ms = liveness.silence_ms(last_ms, now_ms, heard.outages) - (farewell.announced_ms if farewell else 0)
     verdict = liveness.judge(node.state, last_ms, now_ms, limits, heard, goodbye)
-    return Case(node, contact, interval_ms, last_ms, is_presumed, farewell, silence_ms, verdict)
+    turned_ms = None if verdict.state == NodeState.DEREGISTERED else _turned_ms(node, contact, heard, now_ms)
+    return Case(node, contact, interval_ms, last_ms, is_presumed, farewell, silence_ms, verdict, turned_ms)
 
 
 def _interval_ms(node: NodeRow, contact: Contact | None, settings: Settings) -> int:
@@ -159,6 +184,18 @@ def _last_heard(
         return said_ms, False, Farewell(AWAY, announced_ms)
     last_ms = liveness.presumed_last_ms(said_ms, announced_ms, node.state, now_ms, limits)
     return last_ms, last_ms != said_ms, Farewell(AWAY, announced_ms)
+
+
+def _turned_ms(node: NodeRow, contact: Contact | None, heard: Hearing, now_ms: int) -> int | None:
+    """When two machines last took turns, as far as it is not over.
+
+    Redis may have lost that, and while we did not hear we saw no turns: a clash that is recorded is not over before we
+    have listened for so long.
+    """
+    turned_ms = contact.clash if contact and contact.clash <= now_ms + CLOCK_SLACK_MS else 0
+    if node.clash_since is not None:
+        turned_ms = max(turned_ms, min(_ms(node.clash_since), now_ms), min(heard.since_ms, now_ms))
+    return turned_ms if turned_ms and now_ms - turned_ms < _CLASH_SHOWN_MS else None
 
 
 def _knows_of(node: NodeRow, last_ms: int) -> bool:

@@ -16,7 +16,7 @@ from domain.commands import Kind, order
 from domain.errors import NotFound
 from domain.ids import AccountId
 from domain.liveness import Hearing
-from domain.nodes import NodeState, Said
+from domain.nodes import CLASH_SHOWN, NodeState, Said
 from domain.settings import Settings
 from schema import accounts, commands, events, hearing, heartbeats, keys, nodes
 from schema.accounts import AccountRow
@@ -95,7 +95,7 @@ def _put_back(case: Case, now_ms: int) -> Judged:
 
 def _look_ms(case: Case, now_ms: int) -> int:
     """When the sweep must look: at once where it will find something to record."""
-    due_ms = case.verdict.due_ms
+    due_ms = case.due_ms
     return now_ms if case.is_news or due_ms is None else due_ms
 
 
@@ -119,7 +119,7 @@ def _sweep_account(
     for case in cases:  # before they are forgotten: until then a sweep that was cut short comes back to them
         if case.verdict.state == NodeState.DEREGISTERED and not case.node.is_ephemeral:
             _tell_deregistered(client, case.node, _ms(now))
-    judged = [case.settled(case.verdict.state, case.verdict.due_ms) for case in cases]
+    judged = [case.settled(case.verdict.state, case.due_ms) for case in cases]
     heartbeats.settle(client, account.id, judged, _ms(now))
     _forget(client, account.id, set(names) - rows.keys(), contacts, _ms(now))
     return sum(case.has_moved for case in cases)
@@ -183,7 +183,18 @@ def _append(conn: Connection, case: Case, now: datetime) -> list[str]:
             agent_clock=clock,
         )
         recorded.append("node_away")
-    return recorded
+    return [*recorded, *_append_clash(conn, case, now)]
+
+
+def _append_clash(conn: Connection, case: Case, now: datetime) -> list[str]:
+    who, since = (case.node.account_id, case.node.id), case.node.clash_since
+    if case.clash_begins:
+        nodes.note_clash_in(conn, *who, case.instances, now=now, agent_clock=case.agent_clock)
+        return ["node_clash_began"]
+    if case.clash_ends and since is not None:
+        nodes.note_clash_over_in(conn, *who, max(0, round((now - since - CLASH_SHOWN).total_seconds())), now=now)
+        return ["node_clash_ended"]
+    return []
 
 
 def _tell_deregistered(client: redis.Redis, node: NodeRow, now_ms: int) -> None:

@@ -191,6 +191,7 @@ nodes = Table(
     _time("away_since", nullable=True),  # it said goodbye then, and means to be back by …
     _time("away_until", nullable=True),
     Column("interval_s", Integer()),  # between its pings; 0: as it is asked, empty: it never pinged
+    _time("clash_since", nullable=True),  # two machines report under its name
     UniqueConstraint("account_id", "name"),
 )
 

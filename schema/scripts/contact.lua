@@ -10,6 +10,7 @@
 
 local CADENCE_MAX_MS = 300000
 local CLASH_INTERVALS = 10
+local CLASH_SHOWN_MS = 600000
 local SLOW_PINGS = 5
 
 -- A node that never pinged is expected at its own cadence: the last gap, but falling slowly, so that one quick
@@ -55,6 +56,14 @@ local function note_instance(record, contact)
   record.instance, record.run = contact.instance, contact.run
 end
 
+-- When the sweep must look at a node that is known to be online: when it would be late; at once, while it does not know
+-- of a clash; and when that is over.
+local function deadline(record, contact)
+  local due = contact.now + record.interval * contact.late_after
+  if not record.clash then return due end
+  return record.clashing and math.min(due, record.clash + CLASH_SHOWN_MS) or contact.now
+end
+
 local function note_contact(nodes, deadlines, name, contact)
   local packed = redis.call('HGET', nodes, name)
   local record = packed and cmsgpack.unpack(packed) or {}
@@ -65,11 +74,11 @@ local function note_contact(nodes, deadlines, name, contact)
   end
   note_instance(record, contact)
   if contact.skew then note_skew(record, contact.skew) end
-  -- Known to be online: look again when it would be late. Anything else is settled at once; the end of a goodbye, too,
+  -- Anything else than a node that is known to be online is settled at once; the end of a goodbye, too,
   -- and `back` says so until it is, however soon the next contact comes.
   record.back = record.back or record.bye and true
   local is_plain = record.state == 'online' and not contact.bye and not record.back
-  local due = is_plain and contact.now + record.interval * contact.late_after or contact.now
+  local due = is_plain and deadline(record, contact) or contact.now
   record.last, record.presumed, record.bye, record.away = contact.now, nil, contact.bye, contact.away
   redis.call('HSET', nodes, name, cmsgpack.pack(record))
   redis.call('ZADD', deadlines, due, name)

@@ -85,13 +85,15 @@ HISTORIES: dict[str, tuple[tuple[str, Json], list[tuple[str, Json]]]] = {
             ("node_described", DESCRIBED),
             ("node_away", {"until": "2026-01-01T12:30:00+00:00"}),
             ("node_back", {"agent_clock": None}),
+            ("node_clash_began", {"instances": ["a1", "b2"], "agent_clock": None}),
+            ("node_clash_ended", {"lasted_s": 60}),
             ("node_ephemeral", {"is_ephemeral": True}),
             ("node_removed", {}),
         ],
     ),
     f"recording/{UUID(int=4)}": (
         ("recording_started", RECORDED),
-        [("recording_stopped", {}), ("recording_deleted", {})],
+        [("recording_stopped", {}), ("recording_renamed", {"note": "at noon"}), ("recording_deleted", {})],
     ),
     f"dashboard/{UUID(int=5)}": (
         ("dashboard_created", {"account_id": str(ACCOUNT), "document": DOCUMENT}),
@@ -183,6 +185,7 @@ def test_a_node_as_its_events_tell_it() -> None:
         "away_since": None,
         "away_until": None,
         "interval_s": None,
+        "clash_since": None,
         "version": 4,
     }
 
