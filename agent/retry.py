@@ -9,7 +9,7 @@ from agent.config import AgentConfig
 from agent.outage import Outage
 
 KEY_REFUSED = (401, 403)
-ASKS_TO_WAIT = (429, 503)
+ASKS_TO_WAIT = (429, 503, 507)
 RETRY_AFTER_MIN_S, RETRY_AFTER_MAX_S = 1.0, 3600.0
 
 

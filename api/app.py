@@ -10,10 +10,12 @@ from fastapi import FastAPI
 from api import (
     catalog,
     door,
+    figures,
     health,
     limits,
     live,
     manage_monitors,
+    metrics,
     monitor_sets,
     monitors,
     node_events,
@@ -25,12 +27,15 @@ from api import (
     series,
     snapshots,
     statuses,
+    traffic,
 )
 from api import dashboards as kept_dashboards
 from api.auth import KeyCache
 from api.monitor_sets import MonitorSets
+from api.readiness import Readiness
 from api.sharing import Readers
 from api.snapshots import Ingest, Stored
+from api.tally import Tally
 from dashboards import accounts as account_pages
 from dashboards import (
     boards,
@@ -60,6 +65,7 @@ from domain.snapshots import Admission
 from schema import spool
 from schema.batches import Batches
 from schema.drain import Drain
+from schema.room import Room
 from schema.spool import Spool
 from schema.stores import Stores, open_stores
 
@@ -85,7 +91,9 @@ def create_app(settings: Settings) -> FastAPI:
             ping.serving(app.state),
             monitor_sets.serving(app.state),
             reads.serving(app.state),
+            figures.serving(app.state),
         ):
+            app.state.readiness = Readiness(app.state)
             yield
         await stores.close()
 
@@ -104,6 +112,7 @@ def create_app(settings: Settings) -> FastAPI:
         kept_dashboards,
         node_events,
         health,
+        metrics,
         node_list,
         guide,
         explorer,
@@ -129,6 +138,7 @@ def create_app(settings: Settings) -> FastAPI:
     limits.install(app)
     headers.install(app)
     compress.install(app)
+    traffic.install(app)
     return app
 
 
@@ -142,13 +152,14 @@ async def _ingest(settings: Settings, stores: Stores) -> AsyncIterator[Ingest]:
         batches.recall(segment.batches)
     stored = Stored(asyncio.get_running_loop())
     drain = Drain(source, stores.clickhouse, settings.insert_interval_s, stored.announce, batches.keep)
-    flushing = asyncio.create_task(batches.flush_forever())
+    room = Room(folder, stores.clickhouse, settings.disk_reserve_bytes, lambda: source.pending_bytes)
+    tasks = [asyncio.create_task(work) for work in (batches.flush_forever(), room.look_forever())]
     drain.start()
     try:
-        yield Ingest(Admission(), source, batches, stored)
+        yield Ingest(Admission(), source, batches, stored, room, Tally(), drain.carried)
     finally:
         await asyncio.to_thread(source.close)
         await asyncio.to_thread(drain.stop, _DRAIN_STOP_S)
-        flushing.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await flushing
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -91,6 +91,7 @@ class Contacts:
 
     def __init__(self, stores: Stores, settings: Settings) -> None:
         self.seldom = Seldom()
+        self.pings = self.leased = self.settled = 0
         self.registrar = Registrar(stores.control, stores.redis, self.seldom)
         self._redis = stores.redis
         self._interval_s = settings.ping_interval_s
@@ -102,6 +103,9 @@ class Contacts:
     async def ping(self, account_id: AccountId, ping: Ping, now_ms: int) -> Beat:
         """A ping's contact; nothing is found while Redis is away."""
         beat = await self._beat(account_id, ping, now_ms)
+        self.pings += 1
+        self.leased += len(beat.commands)
+        self.settled += len(beat.settled)
         seen = Seen(beat.is_new, beat.is_first, beat.node_id)
         await self.registrar.introduce((account_id, ping.node), _said(ping, self._interval_s), now_ms, seen)
         return beat
@@ -111,6 +115,7 @@ class Contacts:
         try:
             async with self._redis_slot():
                 leased = await commands.lease(self._redis, account_id, node, now_ms)
+                self.leased += len(leased)
                 return Waiting(leased, await live.asked(self._redis, account_id, node))
         except StoreUnavailable as error:
             self.seldom.warn("commands_not_leased", error)

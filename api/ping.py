@@ -14,7 +14,7 @@ from starlette.datastructures import State
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api import body, door
+from api import body, door, traffic
 from api.auth import authenticate
 from api.contact import NOTHING_WAITS as NOTHING
 from api.contact import Contacts, Waiting
@@ -122,6 +122,7 @@ async def _hold(request: Request, account_id: AccountId, ping: Ping, now_ms: int
         waiting = Waiting(beat.commands, beat.live, await _monitors(request, account_id, ping))
         if woken is None:
             return waiting
+        began = time.perf_counter()
         try:
             async with asyncio.timeout(hold_s):
                 while not waiting.is_news_to(ping) and not wakes.is_closed:
@@ -133,6 +134,8 @@ async def _hold(request: Request, account_id: AccountId, ping: Ping, now_ms: int
                     waiting = found or NOTHING
         except TimeoutError:
             return NOTHING
+        finally:
+            traffic.held(request, time.perf_counter() - began)
         return waiting
 
 

@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import RedirectResponse, Response
 
-from api import door
+from api import door, traffic
 from dashboards import pages, signin
 from domain.errors import (
     InvalidQuery,
@@ -61,9 +61,12 @@ def respond(request: Request, error: MetristError) -> Response:
         "instance": request.url.path,
         **error.extra,
     }
+    if given := traffic.request_id(request):
+        body["request_id"] = given
     if error.errors:
         body["errors"] = error.errors
-    return Response(msgspec.json.encode(body), error.status, _headers(error), media_type=PROBLEM)
+    headers = {**_headers(error), **({traffic.HEADER: given} if given else {})}
+    return Response(msgspec.json.encode(body), error.status, headers, media_type=PROBLEM)
 
 
 def _headers(error: MetristError) -> Mapping[str, str]:

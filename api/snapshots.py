@@ -13,11 +13,14 @@ from starlette.responses import Response
 
 from api import body, contact, door
 from api.auth import authenticate
+from api.tally import Tally
 from domain.errors import InvalidQuery, Overloaded
 from domain.settings import Settings
 from domain.snapshots import Admission, Admitted, Bounds, Refusal
 from schema import batches, spool
 from schema.batches import Batches
+from schema.carried import Carried
+from schema.room import Room
 from schema.spool import Spool
 
 log = structlog.get_logger()
@@ -50,6 +53,9 @@ class Ingest:
     spool: Spool
     batches: Batches
     stored: "Stored"
+    room: Room
+    tally: Tally
+    carried: Carried
 
 
 class Stored:
@@ -87,10 +93,12 @@ async def post_snapshots(request: Request) -> Response:
     admitted = ingest.admission.admit(raw, bounds(settings, received_s), is_ndjson=is_ndjson)
     account = str(principal.account_id)
     batch = given or (batches.name_for(account, raw) if admitted.is_dated else "")
-    is_duplicate = bool(admitted.accepted) and await store(ingest, settings, account, batch, admitted)
+    # First, for a node whose samples find no room was heard all the same.
     await contact.record_contact(
         request.app.state, principal, admitted.nodes, int(received_s * 1000), request.headers.get("metrist-instance")
     )
+    is_duplicate = bool(admitted.accepted) and await store(ingest, settings, account, batch, admitted)
+    ingest.tally.note(admitted, is_duplicate=is_duplicate)
     door.admitted(request, admitted.nodes, admitted.accepted, admitted.refusals, is_twin=is_duplicate)
     if admitted.refused:
         reasons = {refusal.reason: refusal.count for refusal in admitted.refusals}
@@ -99,7 +107,8 @@ async def post_snapshots(request: Request) -> Response:
 
 
 async def store(ingest: Ingest, settings: Settings, account: str, batch: str, admitted: Admitted) -> bool:
-    """Spool a batch unless it was stored before; True for one that was."""
+    """Spool a batch unless it was stored before; True for one that was. Raises StorageFull, Overloaded."""
+    ingest.room.require()
     if batch and not await ingest.batches.claim(account, batch):
         return True
     item = spool.record(account, batch, admitted.snapshots, admitted.accepted)

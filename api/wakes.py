@@ -51,6 +51,11 @@ class Wakes:
             if not self._waiting[name]:
                 del self._waiting[name]
 
+    @property
+    def held(self) -> int:
+        """How many pings wait in this process."""
+        return self._count
+
     def wake_account(self, account_id: AccountId) -> None:
         """Have the held pings of an account look, many of them not all at once."""
         mine = f"{account_id} ".encode()

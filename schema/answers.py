@@ -40,6 +40,7 @@ class Answers:
         self._lock = threading.Lock()
         self._kept: OrderedDict[tuple[AccountId, Hashable], _Kept] = OrderedDict()
         self.bytes_kept = 0
+        self.hits = self.misses = 0
 
     def remember(
         self,
@@ -60,7 +61,9 @@ class Answers:
         asked_s = self._clock()
         found = self._find(key, asked_s)
         if found is not None:
+            self.hits += 1
             return found.answer, True
+        self.misses += 1
         answer = ask()
         self._keep(key, _Kept(answer, size_of(answer) + _OVERHEAD_BYTES, asked_s + for_s))
         return answer, False

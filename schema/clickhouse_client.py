@@ -1,6 +1,7 @@
 """The ClickHouse client, opened on first use, so that a process starts and spools while ClickHouse is away."""
 
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -11,6 +12,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError,
 from clickhouse_connect.driver.httputil import get_pool_manager
 
 from domain.errors import StoreUnavailable
+from schema.answer_times import AnswerTimes
 
 _CONNECT_TIMEOUT_S = 5
 _POOL_SIZE = 16
@@ -37,6 +39,7 @@ class ClickHouse:
             "compress": False,
         }
         self.database = parts.path.strip("/") or "default"
+        self.asked = AnswerTimes()
         self._opening = threading.Lock()
         self._client: Client | None = None
 
@@ -66,12 +69,20 @@ class ClickHouse:
                 self._client = None
 
     def _call(self, method: str, *args: Any, **options: Any) -> Any:
+        began = time.perf_counter()
+        failure: Exception | None = None
         try:
             return getattr(self._open(), method)(*args, **options)
         except OperationalError as error:
+            failure = error
             raise StoreUnavailable(
                 "ClickHouse does not answer just now; try again", headers={"Retry-After": "2"}
             ) from error
+        except Exception as error:
+            failure = error
+            raise
+        finally:
+            self.asked.note(time.perf_counter() - began, failure)
 
     def _open(self) -> Client:
         client = self._client

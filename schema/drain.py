@@ -11,6 +11,7 @@ import structlog
 
 from domain.errors import StoreUnavailable
 from schema import samples
+from schema.carried import Carried
 from schema.clickhouse_client import ClickHouse, DatabaseError
 from schema.spool import Segment, Spool
 
@@ -42,6 +43,7 @@ class Drain:
         self._interval_s = interval_s
         self._on_stored = on_stored
         self._keep = keep
+        self.carried = Carried()
         self._stopping = threading.Event()
         self._is_failing = False
         self._carriers = ThreadPoolExecutor(_SIDE_BY_SIDE, thread_name_prefix="spool-carrier")
@@ -100,6 +102,7 @@ class Drain:
 
     def _wait(self, segment: Segment, reason: str) -> bool:
         self._is_failing = True
+        self.carried.waited()
         log.warning("segment_waits", segment=segment.token, reason=reason)
         return False
 
@@ -121,12 +124,14 @@ class Drain:
                 log.error("batch_refused", segment=segment.token, line=number, error=str(bad)[:500])
                 refused.append(line)
         if refused:
+            self.carried.refused(len(refused))
             _write_lines(self._spool.folder / "refused" / segment.path.name, refused)
         self._done(segment)
 
     def _done(self, segment: Segment) -> None:
         self._keep(segment.token, segment.batches)
         self._spool.remove(segment)
+        self.carried.stored(max(0.0, time.time() - segment.begun_s))
         self._on_stored(segment.token)
 
 

@@ -14,7 +14,7 @@ import redis
 from sqlalchemy import ColumnElement, Connection, Engine, delete, insert, select, update
 
 from domain.ids import AccountId
-from schema import keys
+from schema import keys, lateness
 from schema.clickhouse_client import ClickHouse
 from schema.control.engine import reading
 from schema.control.tables import erasures, nodes
@@ -67,6 +67,12 @@ def due(engine: Engine, now: datetime, at_most: int) -> Sequence[Erasure]:
     query = select(erasures).where(erasures.c.due_at <= now).order_by(erasures.c.due_at).limit(at_most)
     with reading(engine) as conn:
         return [Erasure(**row) for row in conn.execute(query).mappings()]
+
+
+def unfinished(engine: Engine) -> set[AccountId]:
+    """Accounts of which something may be erased just now: no look has found nothing yet."""
+    with reading(engine) as conn:
+        return {AccountId(found) for found in conn.scalars(select(erasures.c.account_id).where(erasures.c.passes == 0))}
 
 
 def passed(engine: Engine, erasure: Erasure, now: datetime) -> None:
@@ -157,6 +163,7 @@ def _erase_node(client: redis.Redis, account_id: AccountId, node: str) -> None:
     client.hdel(keys.nodes(account_id), node)
     client.zrem(keys.deadlines(account_id), node)
     client.unlink(*(key(account_id, node) for key in _OF_A_NODE))
+    lateness.forget(client, account_id, node)
     for key in client.scan_iter(match=keys.monitor_runs(account_id, "*"), count=AT_ONCE):
         client.hdel(key, node)
 

@@ -18,6 +18,8 @@ script may take several of them. `<node>` is a node's name, which holds no brace
 | reports:{<account>}         | hash   | `schema.reports.Report.field` → MessagePack of the report | a day unsaid
 | readings:{<account>}        | hash   | the same field → MessagePack of value and Unix ms         | an hour
 | door:{<account>}:<outcome>  | stream | `entry`: JSON of `domain.door.Entry`; accepted or refused   | an hour
+| figures                     | hash   | process/host/pid → MessagePack of `schema.own_figures.Kept` | a minute unsaid
+| audit:rollups               | hash   | how far the nightly audit of rollups is; what it found    | till the next
 | alive:<process>             | string | Unix ms: a process's sign of life                         | ALIVE_S
 | lease:<process>             | string | random token of the process that may work; others idle    | as its holder asks
 | rq:…                        | RQ's   | jobs of the queues in QUEUES                              | as RQ rules
@@ -45,6 +47,8 @@ UPKEEP = "upkeep"
 """RQ queue of what must be done now and then, and hurries nobody."""
 QUEUES = (EVALUATE, DELIVER, UPKEEP)
 """All RQ queues, the most urgent first."""
+FIGURES = "figures"
+AUDIT = "audit:rollups"
 HEARING = "{hearing}"
 OUTAGES = "{hearing}:outages"
 WAKE = "wake"

@@ -26,7 +26,6 @@ from domain.errors import Overloaded, StartRefused, StorageFull
 log = structlog.get_logger()
 SUFFIX = ".ndjson"
 _OPEN_SUFFIX = ".open"
-_DISK_RESERVE_BYTES = 256 * 1024 * 1024
 
 
 class _Line(msgspec.Struct):
@@ -65,6 +64,11 @@ class Segment:
     def body_bytes(self) -> int:
         return self.path.stat().st_size
 
+    @property
+    def begun_s(self) -> float:
+        """When its first batch was written, Unix seconds: names begin with it; 0.0 where one does not."""
+        return _begun_s(self.path)
+
 
 def record(account_id: str, batch: str, snapshots: bytes, samples: int) -> Record:
     """The line of one batch; `snapshots` is a JSON array without line feeds."""
@@ -96,7 +100,6 @@ class Spool:
         self._open_bytes = 0
         self._open_batches: list[tuple[str, str]] = []
         self._seal_asked = False
-        self._disk_free_at = 0.0
         self._writer = threading.Thread(target=self._write_forever, name="spool-writer", daemon=True)
         self._writer.start()
 
@@ -113,13 +116,13 @@ class Spool:
     async def append(self, item: Record) -> str:
         """Put a batch on disk and return the token of its segment once it is there.
 
-        Raises Overloaded when the spool is full, StorageFull when the disk is.
+        Raises Overloaded when the spool is full, StorageFull when it could not be written; schema/room.py is what
+        keeps the disk from getting there.
         """
         if self._bytes + len(item.line) > self._max_bytes:
             raise Overloaded(
                 "ClickHouse does not keep up and the spool is full; send again later", headers={"Retry-After": "5"}
             )
-        self._check_disk()
         loop = asyncio.get_running_loop()
         stored: asyncio.Future[str] = loop.create_future()
         with self._changed:
@@ -127,6 +130,13 @@ class Spool:
             self._changed.notify_all()
         # The write goes on when the caller is cancelled: what is on disk is counted, acknowledged or not.
         return await asyncio.shield(stored)
+
+    def oldest_s(self) -> float | None:
+        """When the oldest segment that is still here was begun, Unix seconds; None while there is none."""
+        with self._changed:
+            if self._sealed:
+                return self._sealed[0].begun_s or None
+            return _begun_s(self._open_path) if self._open_fd >= 0 else None
 
     def seal(self) -> None:
         """Ask that the open segment be closed; it shows in `sealed` soon after, unless it is empty."""
@@ -162,17 +172,6 @@ class Spool:
             self._changed.notify_all()
         self._writer.join(timeout=10)
         self._lock_file.close()
-
-    def _check_disk(self) -> None:
-        now = time.monotonic()
-        if now - self._disk_free_at < 1.0:
-            return
-        usage = os.statvfs(self.folder)
-        if usage.f_bavail * usage.f_frsize < _DISK_RESERVE_BYTES:
-            raise StorageFull(
-                "the server's disk is almost full; nothing was stored, send again later", headers={"Retry-After": "30"}
-            )
-        self._disk_free_at = now
 
     def _write_forever(self) -> None:
         while True:
@@ -246,6 +245,11 @@ class Spool:
         self._open_fd = -1
         with contextlib.suppress(OSError):
             self._open_path.unlink()
+
+
+def _begun_s(path: Path) -> float:
+    begun_ms, _, _ = path.name.partition("-")
+    return int(begun_ms) / 1000 if begun_ms.isdigit() else 0.0
 
 
 def claim_folder(parent: Path, most: int = 64) -> Path:
