@@ -43,12 +43,6 @@ class Settings(BaseSettings):
         description="Snapshots are refused with 507 while the disk of the spool, or ClickHouse's own, has less free; taken "
         "again with a quarter more",
     )
-    disk_reserve_bytes: int = Field(
-        268_435_456,
-        ge=0,
-        description="Snapshots are refused with 507 while the disk of the spool, or ClickHouse's own, has less free; "
-        "taken again with a quarter more",
-    )
     ingest_ack: Literal["spooled", "stored"] = Field(
         "spooled", description="When a 2xx is sent: after fdatasync to the spool, or only after the INSERT"
     )
@@ -140,12 +134,6 @@ class Settings(BaseSettings):
     release_watch_s: int = Field(60, gt=0, description="A new release that does not run well for so long is taken back")
     releases_dir: Path = Field(
         Path("releases"), description="Folder of installed releases; `metrist up` has it in its data directory"
-    )
-
-    # itself
-    metrics_token: SecretStr = Field(
-        SecretStr(""),
-        description="Who sends it as a bearer token may read /metrics; without one only this machine itself may",
     )
 
     # logs
