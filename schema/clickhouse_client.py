@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -16,6 +16,7 @@ from schema.answer_times import AnswerTimes
 
 _CONNECT_TIMEOUT_S = 5
 _POOL_SIZE = 16
+_PIECE_BYTES = 1024 * 1024
 
 
 class ClickHouse:
@@ -51,12 +52,21 @@ class ClickHouse:
         """The answer's bytes in the FORMAT that the SQL names."""
         return bytes(self._call("raw_query", sql, parameters=dict(parameters or {}), **options))
 
+    def stream(self, sql: str, parameters: Mapping[str, Any] | None = None, **options: Any) -> Iterator[bytes]:
+        """As `raw_query`, piece by piece: for answers that do not fit into memory."""
+        answer = self._call("raw_stream", sql, parameters=dict(parameters or {}), **options)
+        try:
+            while piece := answer.read(_PIECE_BYTES):
+                yield piece
+        finally:
+            answer.close()
+
     def command(self, sql: str, **options: Any) -> str | int | Sequence[str]:
         """Run a statement that gives back nothing, or one value."""
         answer: str | int | Sequence[str] = self._call("command", sql, **options)
         return answer
 
-    def raw_insert(self, table: str, body: bytes, *, fmt: str, settings: Mapping[str, Any]) -> int:
+    def raw_insert(self, table: str, body: bytes | Generator[bytes], *, fmt: str, settings: Mapping[str, Any]) -> int:
         """INSERT a body in a format; returns the rows written as the server counts them."""
         summary = self._call("raw_insert", table, insert_block=body, fmt=fmt, settings=dict(settings))
         return int(summary.written_rows)

@@ -13,6 +13,7 @@ from domain.errors import StoreUnavailable
 from schema import samples
 from schema.carried import Carried
 from schema.clickhouse_client import ClickHouse, DatabaseError
+from schema.hold import Hold
 from schema.spool import Segment, Spool
 
 log = structlog.get_logger()
@@ -39,6 +40,7 @@ class Drain:
         keep: Callable[[str, Iterable[tuple[str, str]]], None],
     ) -> None:
         self._spool = source
+        self._hold = Hold(source.folder.parent)
         self._clickhouse = clickhouse
         self._interval_s = interval_s
         self._on_stored = on_stored
@@ -87,9 +89,13 @@ class Drain:
         return all(list(self._carriers.map(self._carry, found)))
 
     def _carry(self, segment: Segment) -> bool:
-        """Insert a segment, or say why it waits."""
+        """Insert a segment, or say why it waits; not while a backup takes its moment (schema/hold.py)."""
         if self._is_failing:
             return False
+        with self._hold.shared(self._stopping.is_set) as is_held:
+            return is_held and self._carry_held(segment)
+
+    def _carry_held(self, segment: Segment) -> bool:
         try:
             self._insert(segment)
         except StoreUnavailable as error:
