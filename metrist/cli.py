@@ -99,9 +99,7 @@ def _add_backup(commands: "Commands[argparse.ArgumentParser]") -> None:
         "--portable", action="store_true", help="rows of ClickHouse, not its files: larger, for any ClickHouse"
     )
     backup.add_argument("--list", action="store_true", help="only list the moments that are there")
-    backup.add_argument(
-        "--verify", action="store_true", help="only read every byte again; fail when one is not as it was"
-    )
+    backup.add_argument("--verify", action="store_true", help="only read every byte again, and say what is damaged")
     backup.add_argument("--at", metavar="MOMENT", help="with --verify: this moment (all)")
     restore = _add(commands, "restore", "make an empty machine what another was at a moment")
     restore.add_argument("src", type=Path, metavar="SRC", help="folder of backups")

@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass
 
+from domain.errors import StartRefused
 from domain.settings import Settings
 from metrist import datadir
 from metrist.datadir import LOOPBACK, DataDir
@@ -31,6 +32,20 @@ def embed(settings: Settings, data: DataDir) -> Embedded:
     """Decide which stores to bring, and where they listen this time."""
     passwords, ports = datadir.passwords(data), datadir.ports(data)
     stores = {name: Store(ports[name], passwords[name]) for name in datadir.STORES}
+    return Embedded(
+        engine=None if is_set(settings, "clickhouse_url") else stores["clickhouse"],
+        valkey=None if is_set(settings, "redis_url") else stores["redis"],
+    )
+
+
+def last(settings: Settings, data: DataDir) -> Embedded:
+    """The stores of a data directory where they listen, or did last. Raises StartRefused where there were none."""
+    try:
+        passwords = json.loads((data.root / "passwords.json").read_text())
+        ports = json.loads((data.root / "ports.json").read_text())
+        stores = {name: Store(ports[name], passwords[name]) for name in datadir.STORES}
+    except (OSError, ValueError, KeyError):
+        raise StartRefused(f"{data.root} is no data directory of a `metrist up`") from None
     return Embedded(
         engine=None if is_set(settings, "clickhouse_url") else stores["clickhouse"],
         valkey=None if is_set(settings, "redis_url") else stores["redis"],

@@ -1,0 +1,1 @@
+"""Backups: everything of a running platform as of one moment, and an empty machine made of it again."""
