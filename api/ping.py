@@ -1,7 +1,6 @@
 """POST /api/v1/ping: a node says that it lives, and is told what to do; held until there is something, if it likes."""
 
 import asyncio
-import random
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -31,8 +30,6 @@ from domain.settings import Settings
 
 router = APIRouter()
 BODY_MAX_BYTES = 262_144
-JITTER = 0.1
-"""Nodes are asked to ping up to a tenth earlier than expected, so that those that started together spread out."""
 _LOOK_AGAIN_S = 1.0
 """When a held ping that was woken while Redis is away looks again."""
 _CURL_DEFAULT = "application/x-www-form-urlencoded"
@@ -82,10 +79,10 @@ async def post_ping(request: Request) -> Response:
     hold_s = pings.hold_s(ping, settings.ping_interval_s, settings.ping_max_wait_s)
     if hold_s == 0:
         beat = await contacts.ping(principal.account_id, ping, now_ms)
-        monitors = await _monitors(request, principal.account_id, ping)
-        return _answer(ping, Waiting(beat.commands, beat.live, monitors), settings.ping_interval_s)
+        waiting = Waiting(beat.commands, beat.live, await _monitors(request, principal.account_id, ping))
+        return _answer(principal.account_id, ping, waiting, settings.ping_interval_s)
     waiting = await _hold(request, principal.account_id, ping, now_ms, hold_s)
-    return _answer(ping, waiting, settings.ping_interval_s)
+    return _answer(principal.account_id, ping, waiting, settings.ping_interval_s)
 
 
 @asynccontextmanager
@@ -165,11 +162,12 @@ async def _close_on(stopping: asyncio.Event, wakes: Wakes) -> None:
     wakes.close()
 
 
-def _answer(ping: Ping, waiting: Waiting, interval_s: float) -> Response:
+def _answer(account_id: AccountId, ping: Ping, waiting: Waiting, interval_s: float) -> Response:
     """A node that was just heard is online, whatever the sweep has recorded last."""
+    now_s = time.time()
     answer = _Answer(
-        server_time=time.time(),
-        ping_interval_s=round(interval_s * random.uniform(1 - JITTER, 1), 3),  # noqa: S311
+        server_time=now_s,
+        ping_interval_s=round(pings.next_s(account_id, ping.node, now_s, interval_s), 3),
         commands=[_order(command) for command in waiting.commands],
         node=_Node(ping.node, NodeState.ONLINE),
         monitors=None if waiting.monitors in (None, ping.monitors) else _Monitors(waiting.monitors),

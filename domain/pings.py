@@ -2,6 +2,7 @@
 
 import math
 import re
+import zlib
 from collections.abc import Mapping
 from typing import Annotated, Any, NoReturn
 
@@ -10,6 +11,7 @@ import msgspec
 from domain import series_key, snapshots
 from domain.commands import MESSAGE_MAX_CHARS, Outcome
 from domain.errors import InvalidBody, MalformedBody
+from domain.ids import AccountId
 from domain.series_key import InvalidKey
 
 AGENT_FACTS_MAX = 20
@@ -18,6 +20,8 @@ FINISHED_MAX = 1000
 INTERVAL_MAX_S = 3_600.0
 INTERVALS_S = (30, 60, 120, 300, 600, 1_800, 3_600)
 """Steps in which it is recorded how often a node pings, rounded up, so that jitter is no news."""
+EARLIER_MOST, NEAR = 0.1, 0.01
+"""Shares of the interval: so much earlier a node may be asked to ping, and so close to its instant it is there."""
 GOODBYE_MAX_S = 3_600.0
 REASON_MAX_CHARS = 100
 CLOCK_MAX_S = 1e11
@@ -99,6 +103,21 @@ def hold_s(ping: Ping, interval_s: float, most_s: float) -> float:
     if ping.goodbye is not None:
         return 0.0
     return min(max(ping.wait, 0.0), interval_s, most_s)
+
+
+def next_s(account_id: AccountId, node: str, now_s: float, interval_s: float) -> float:
+    """In how many seconds a node that is answered now is to ping next.
+
+    Each node has an instant of its own in every interval, from its name. It is asked to come up to a tenth earlier than
+    expected until it has reached it, and then once an interval: so a fleet that started together, or waited together
+    for a server that was away, is spread evenly within ten intervals and stays so. Chance alone would take hours, and
+    meanwhile pings would come in bursts that wait for one another.
+    """
+    share = zlib.crc32(f"{account_id} {node}".encode()) / 2**32
+    until_own_s = (share * interval_s - now_s) % interval_s
+    if until_own_s < NEAR * interval_s:  # there already; a timer that fired a moment early is no reason to go round
+        return interval_s
+    return max(until_own_s, (1 - EARLIER_MOST) * interval_s)
 
 
 def expected_s(ping: Ping, interval_s: float) -> float:

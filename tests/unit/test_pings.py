@@ -1,7 +1,9 @@
 """What a ping may say, and how wrong ones are explained."""
 
 import json
+from collections import Counter
 from typing import Any
+from uuid import UUID
 
 import pytest
 from hypothesis import given
@@ -10,7 +12,10 @@ from hypothesis import strategies as st
 from domain import pings
 from domain.commands import MESSAGE_MAX_CHARS
 from domain.errors import InvalidBody, MalformedBody
+from domain.ids import AccountId
 from domain.pings import AGENT_FACTS_MAX, FINISHED_MAX, INTERVAL_MAX_S, Ping, Report
+
+ACCOUNT = AccountId(UUID("0190b2c4-0000-7000-8000-000000000001"))
 
 
 def parsed(**body: Any) -> Ping:
@@ -125,3 +130,20 @@ def test_a_node_may_be_slower_than_asked_but_not_for_ever(
 def test_a_report_is_cut_to_what_we_keep() -> None:
     assert pings.report(Report("c1", "done")) == ("c1", "done", "")
     assert pings.report(Report("c1", "failed", "x" * 9_999)) == ("c1", "failed", "x" * MESSAGE_MAX_CHARS)
+
+
+@given(st.floats(0, 2e9), st.floats(0.2, 3_600), st.text(min_size=1))
+def test_a_node_is_never_asked_later_than_the_interval(now_s: float, interval_s: float, node: str) -> None:
+    asked_s = pings.next_s(ACCOUNT, node, now_s, interval_s)
+    assert (1 - pings.EARLIER_MOST) * interval_s <= asked_s <= interval_s
+
+
+@pytest.mark.parametrize("late_s", [0.0, 0.004, -0.001], ids=["on time", "answered late", "timer early"])
+def test_a_fleet_that_comes_at_once_is_spread_evenly_and_stays_so(late_s: float) -> None:
+    """Ten thousand nodes within a second; afterwards each second of the interval has its tenth of them."""
+    heard_s = {f"node-{number}": 1_800_000_000 + number / 10_000 for number in range(10_000)}
+    for _ in range(15):
+        heard_s = {node: at + pings.next_s(ACCOUNT, node, at, 10.0) + late_s for node, at in heard_s.items()}
+        seconds = Counter(int(at % 10) for at in heard_s.values())
+    assert max(seconds.values()) < 1_100
+    assert min(seconds.values()) > 900
