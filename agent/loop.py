@@ -17,6 +17,7 @@ from agent.client import Client
 from agent.collect import Collector, parts
 from agent.config import VERSION, AgentConfig
 from agent.live import Live
+from agent.notify import Notifier
 from agent.outage import Outage
 from agent.parts import Metrics
 from agent.ping import Pinger
@@ -127,7 +128,8 @@ def _take_snapshots(
     # A new node is to be seen at once. After that, a rate over less than half an interval would be noise.
     due_s = min(started_s + FIRST_SNAPSHOT_S, schedule.next_after(started_s))
     rest_s = config.interval_s / 2
-    while not _asked_to_stop(stops, due_s):
+    notifier = Notifier()
+    while not _asked_to_stop(stops, due_s, notifier):
         metrics = collector.collect()
         buffer.append(_snapshot(config.node, metrics))
         if monitors:
@@ -136,12 +138,19 @@ def _take_snapshots(
         due_s, rest_s = schedule.next_after(time.monotonic() + rest_s), 0.0
 
 
-def _asked_to_stop(stops: Stops, due_s: float) -> bool:
-    try:
-        stops.get(timeout=max(0.0, due_s - time.monotonic()))
-    except queue.Empty:
-        return False
-    return True
+def _asked_to_stop(stops: Stops, due_s: float, notifier: Notifier) -> bool:
+    """Wait until then, and tell systemd meanwhile that we do."""
+    while True:
+        notifier.turned()
+        left_s = due_s - time.monotonic()
+        try:
+            stops.get(timeout=max(0.0, min(left_s, notifier.every_s)))
+        except queue.Empty:
+            if left_s <= notifier.every_s:
+                return False
+        else:
+            notifier.stopping()
+            return True
 
 
 def _snapshot(node: str, metrics: Metrics) -> bytes:

@@ -7,6 +7,7 @@ import structlog
 import uvicorn
 from fastapi import FastAPI
 
+from agent.notify import Notifier
 from api.app import create_app
 from domain.settings import Settings
 from metrist import capacity, pulse
@@ -24,7 +25,11 @@ KEEP_ALIVE_S = 75
 def serve(settings: Settings) -> None:
     """Serve on the passed socket, or else on our own, until SIGTERM or SIGINT. Raises StartRefused."""
     listener = passed() or listen(settings.host, settings.port)
-    app = create_app(settings)
+    app, notifier = create_app(settings), Notifier()
+
+    async def turned() -> None:
+        notifier.turned()
+
     capacity.make_room()
     config = uvicorn.Config(
         app,
@@ -38,6 +43,8 @@ def serve(settings: Settings) -> None:
         backlog=BACKLOG,
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=DRAIN_S,
+        callback_notify=turned,
+        timeout_notify=1,
     )
     Server(config, app).run(sockets=[listener])
 

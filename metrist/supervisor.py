@@ -19,12 +19,34 @@ class Supervisor:
         self._data_dir = data_dir
         self._patience = patience
         self._watches: dict[str, Watch] = {}
+        self._restarts_before = 0
 
     async def start(self, *pieces: Piece) -> None:
         """Start pieces at once; returns when every one is healthy. Raises StartRefused."""
         watches = [Watch(piece, self._data_dir, self._patience) for piece in pieces]
         self._watches |= {watch.piece.name: watch for watch in watches}
         await asyncio.gather(*(watch.ready() for watch in watches))
+
+    async def replace(self, piece: Piece) -> None:
+        """End the piece of that name and start this one instead; returns when it is healthy. Raises StartRefused.
+
+        One after the other, never both: a spool, a directory of tables, an agent's buffer has one owner.
+        """
+        old = self._watches[piece.name]
+        await old.stop(old.piece.stop_within_s)
+        self._restarts_before += old.restarts
+        self._watches[piece.name] = Watch(piece, self._data_dir, self._patience)
+        await self._watches[piece.name].ready()
+
+    @property
+    def names(self) -> list[str]:
+        """The pieces that were started."""
+        return list(self._watches)
+
+    @property
+    def restarts(self) -> int:
+        """How often a piece had to be started again."""
+        return self._restarts_before + sum(watch.restarts for watch in self._watches.values())
 
     async def stop(self, stages: Iterable[Iterable[str]]) -> None:
         """Stop stage after stage, each piece in its own time, all of them within STOP_WITHIN_S."""

@@ -14,14 +14,18 @@ from typing import Any
 import structlog
 
 from domain.settings import Settings
-from metrist import logs, orphans, pieces, step
+from metrist import logs, orphans, pieces, reach, step
 from metrist.banner import Welcome, banner, say
-from metrist.child import Piece
 from metrist.datadir import DataDir, hold, write_private
 from metrist.embedded import Embedded, embed, variables
 from metrist.environment import is_set, read_settings
 from metrist.listener import listen
-from metrist.reach import STORES, refuse_unreachable
+from metrist.look import look_forever
+from metrist.pieces import Recipe
+from metrist.releases.begin import begin
+from metrist.releases.facts import STORES, Program, running
+from metrist.releases.shelf import Shelf
+from metrist.rotation import Rotation
 from metrist.supervisor import Supervisor
 
 log = structlog.get_logger()
@@ -37,6 +41,13 @@ class Platform:
     embedded: Embedded
     env: dict[str, str]
     has_agent: bool
+    shelf: Shelf
+    release: Program
+
+    @property
+    def recipe(self) -> Recipe:
+        """What pieces are made of, whatever release runs them."""
+        return Recipe(self.data, self.embedded, self.env, self.listener)
 
 
 def up(directory: Path, host: str | None, port: int | None, *, has_agent: bool) -> None:
@@ -44,13 +55,15 @@ def up(directory: Path, host: str | None, port: int | None, *, has_agent: bool) 
     settings = read_settings(host=host, port=port)
     logs.configure(settings)
     os.umask(0o077)  # what we and our children write is ours alone
+    shelf = Shelf(DataDir(directory.resolve()).releases)
+    begin(shelf)
     with hold(directory) as data, listen(settings.host, settings.port) as listener:
         for name in orphans.end_orphans(data.run):
             log.warning("orphan_ended", piece=name)
         settings = settings.model_copy(update={"port": listener.getsockname()[1]})
         embedded = embed(settings, data)
         env = {**os.environ, **variables(settings, data, embedded)}
-        asyncio.run(run(Platform(settings, data, listener, embedded, env, has_agent)))
+        asyncio.run(run(Platform(settings, data, listener, embedded, env, has_agent, shelf, running())))
 
 
 async def run(platform: Platform) -> None:
@@ -60,7 +73,8 @@ async def run(platform: Platform) -> None:
     try:
         say(f"Metrist is starting, data in {platform.data.root}")
         await _until(stop, _start(platform, supervisor))
-        await stop.wait()
+        if not stop.is_set():
+            await _until(stop, _keep_current(platform, supervisor))
         say("Metrist is stopping; press Ctrl-C again to end it at once")
     finally:
         platform.listener.close()
@@ -70,37 +84,36 @@ async def run(platform: Platform) -> None:
 
 async def _start(platform: Platform, supervisor: Supervisor) -> None:
     """Stores, tables, API, background, agent; each when the one before is well."""
-    embedded, env, listener = platform.embedded, platform.env, platform.listener
-    await asyncio.to_thread(refuse_unreachable, platform.settings, *_elsewhere(platform.settings))
-    await supervisor.start(*_stores(platform))
-    await step.run("migrate", pieces.metrist("migrate"), env)
-    await supervisor.start(pieces.api(listener, env))
-    await supervisor.start(*(pieces.background(name, embedded, env) for name in ("worker", "scheduler")))
+    env, release, make = platform.env, platform.release, platform.recipe.make
+    await asyncio.to_thread(reach.refuse_unreachable, platform.settings, *_elsewhere(platform.settings))
+    await supervisor.start(*(make(name, release) for name in STORES if getattr(platform.embedded, name)))
+    await step.run("migrate", pieces.metrist(release, "migrate"), env)
+    await supervisor.start(make("api", release))
+    await supervisor.start(*(make(name, release) for name in ("worker", "scheduler")))
     write_private(platform.data.address, platform.settings.base_url)
     welcome = await _greet(platform)  # late: a key made by a start that then fails would be shown to nobody
     if platform.has_agent:
-        await supervisor.start(pieces.agent(listener, platform.data, env))
+        await supervisor.start(make("agent", release))
     say(banner(welcome, platform.settings, platform.data.root))
 
 
 def _elsewhere(settings: Settings) -> list[str]:
-    return [name for name in STORES if is_set(settings, name)]
+    return [name for name in reach.STORES if is_set(settings, name)]
 
 
-def _stores(platform: Platform) -> list[Piece]:
-    embedded, data, env = platform.embedded, platform.data, platform.env
-    stores = []
-    if embedded.engine:
-        stores.append(pieces.engine(data, embedded.engine, env))
-    if embedded.valkey:
-        stores.append(pieces.redis(data, embedded.valkey, env))
-    return stores
+async def _keep_current(platform: Platform, supervisor: Supervisor) -> None:
+    """Follow the link to other releases, and look for new ones, until cancelled."""
+    address = pieces.url(platform.listener)
+    rotation = Rotation(platform.recipe, supervisor, platform.shelf, address, platform.release)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(rotation.follow())
+        group.create_task(look_forever(platform.settings, platform.shelf, platform.data, platform.env))
 
 
 async def _greet(platform: Platform) -> Welcome:
     """Ask for the link and the keys in a process of its own: its database libraries end with it."""
     key_file = str(platform.data.agent_key) if platform.has_agent else ""
-    said = await step.run("welcome", [*pieces.PYTHON, "metrist.welcome", key_file], platform.env)
+    said = await step.run("welcome", [*pieces.python(platform.release), "metrist.welcome", key_file], platform.env)
     return Welcome(**json.loads(said))
 
 

@@ -77,7 +77,9 @@ class Watch:
         self._data_dir = data_dir
         self._patience = patience or Patience()
         self._child: Child | None = None
+        self._spawning: asyncio.Task[Child] | None = None
         self._failures = 0
+        self.restarts = 0
         self._healthy_once: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._healthy_once.add_done_callback(lambda future: future.cancelled() or future.exception())
         self._task = asyncio.create_task(self._keep_running())
@@ -90,6 +92,8 @@ class Watch:
         """Stop watching, then stop the child."""
         self._task.cancel()
         await asyncio.wait({self._task})
+        if self._spawning is not None:  # a child that was just being started must not be left behind
+            self._child = await self._spawning
         if self._child is not None:
             await self._child.stop(within_s)
 
@@ -102,7 +106,8 @@ class Watch:
     async def _keep_running(self) -> None:
         while True:
             started = time.monotonic()
-            self._child = await spawn(self.piece, self._data_dir)
+            self._spawning = asyncio.create_task(spawn(self.piece, self._data_dir))
+            self._child = await asyncio.shield(self._spawning)
             reason = await self._until_down(self._child)
             self._failures = failures_after(self._failures, time.monotonic() - started)
             if self._gives_up(self._child):
@@ -111,6 +116,7 @@ class Watch:
             delay = delay_s(self._failures, random.random())  # noqa: S311
             log.warning(f"{self.piece.name}_failed", reason=reason, restarts_in_s=round(delay, 2))
             await asyncio.sleep(delay)
+            self.restarts += 1
 
     async def _until_down(self, child: Child) -> str:
         """Ask again and again; returns why the child is no longer there."""

@@ -19,7 +19,9 @@ from domain.errors import MetristError
 from domain.settings import Settings
 from schema import keys, watermarks
 from schema.lua import Lua
-from workers import copy_events, deliver, erase, roll_out, wall_clock
+from schema.own_figures import KEEP_EVERY_S
+from workers import audit_rollups, copy_events, deliver, erase, figures, roll_out, wall_clock
+from workers.keep_recordings import keep_recordings
 from workers.queues import enqueue
 from workers.stores import Stores, open_stores
 from workers.sweep import reconcile, sweep_liveness
@@ -33,7 +35,9 @@ ADOPT_EVERY_S = 60
 ERASE_EVERY_S = 5
 COPY_EVERY_S = 10
 ROLL_OUT_EVERY_S = 2
+KEEP_RECORDINGS_EVERY_S = 3
 PRUNE_EVERY_S = 3_600
+AUDIT_EVERY_S = 60
 LEASE_MS = 10_000
 _LONGEST_BACKOFF_S = 30.0
 _HOLD, _DROP = Lua("hold_lease"), Lua("drop_lease")
@@ -44,8 +48,9 @@ Work = Callable[[Stores, datetime], object]
 class Clock:
     """Runs its work only while it holds the lease, and after a store failed not before a pause."""
 
-    def __init__(self, stores: Stores) -> None:
+    def __init__(self, stores: Stores, turned: Callable[[], None] = lambda: None) -> None:
         self._stores = stores
+        self._turned = turned
         self._token = secrets.token_hex(16)
         self._is_leading = False
         self._failures = 0
@@ -53,11 +58,12 @@ class Clock:
 
     def tick(self, name: str, work: Work) -> None:
         """Do it now, if it is ours to do; a store that is away is no reason to end."""
+        self._turned()
         if time.monotonic() < self._resume_at_s:
             return
         try:
             if self._leads():
-                work(self._stores, datetime.now(UTC))
+                self._do(name, work)
             self._failures = 0
         except (MetristError, RedisError, SQLAlchemyError, OSError) as error:
             self._back_off()
@@ -80,20 +86,28 @@ class Clock:
             log.info("scheduler_leads" if leads else "scheduler_idles")
         return leads
 
+    def _do(self, name: str, work: Work) -> None:
+        began, has_failed = time.perf_counter(), True
+        try:
+            work(self._stores, datetime.now(UTC))
+            has_failed = False
+        finally:
+            self._stores.tally.ended(name, time.perf_counter() - began, has_failed=has_failed)
+
     def _back_off(self) -> None:
         self._failures += 1
         pause_s = min(_LONGEST_BACKOFF_S, 2.0 ** min(self._failures, 8))
         self._resume_at_s = time.monotonic() + pause_s * random.uniform(0.5, 1)  # noqa: S311
 
 
-def main(settings: Settings) -> None:
-    """Run until SIGTERM or SIGINT."""
+def main(settings: Settings, turned: Callable[[], None] = lambda: None) -> None:
+    """Run until SIGTERM or SIGINT; `turned` is called before each piece of work, every second at least."""
     logging.getLogger("apscheduler").setLevel(logging.ERROR)
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
     stores = open_stores(settings)
-    clock = Clock(stores)
+    clock = Clock(stores, turned)
     scheduler = _scheduler(clock)
     scheduler.start()
     log.info("scheduler_started")
@@ -125,7 +139,10 @@ def _scheduler(clock: Clock) -> BackgroundScheduler:
     every(ERASE_EVERY_S, "erase", _ask_for_erasing, soon)
     every(COPY_EVERY_S, "copy_events", _ask_for_copies, soon)
     every(ROLL_OUT_EVERY_S, "roll_out", _ask_for_roll_out, soon)
+    every(KEEP_RECORDINGS_EVERY_S, "keep_recordings", keep_recordings, soon)
     every(PRUNE_EVERY_S, "prune", _ask_for_prune, soon)
+    every(AUDIT_EVERY_S, "audit_rollups", _ask_for_audit, soon)
+    every(int(KEEP_EVERY_S), "figures", _keep_figures, soon)
     return scheduler
 
 
@@ -164,6 +181,16 @@ def _ask_for_copies(stores: Stores, _now: datetime) -> None:
 def _ask_for_roll_out(stores: Stores, _now: datetime) -> None:
     if roll_out.is_due(stores):
         enqueue(stores.redis, keys.UPKEEP, "roll_out")
+
+
+def _ask_for_audit(stores: Stores, now: datetime) -> None:
+    if audit_rollups.is_due(stores, now):
+        enqueue(stores.redis, keys.UPKEEP, "audit_rollups")
+
+
+def _keep_figures(stores: Stores, now: datetime) -> None:
+    figures.measure(stores, now)
+    figures.keep("scheduler", stores, now)
 
 
 def _ask_for_prune(stores: Stores, _now: datetime) -> None:

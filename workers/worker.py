@@ -25,6 +25,9 @@ from rq.serializers import JSONSerializer
 
 from domain.settings import Settings
 from schema import keys
+from schema.own_figures import KEEP_EVERY_S
+from workers import figures
+from workers.audit_rollups import audit_rollups
 from workers.copy_events import copy_events
 from workers.deliver import deliver
 from workers.erase import erase
@@ -36,6 +39,7 @@ from workers.stores import Stores, open_stores
 
 log = structlog.get_logger()
 JOBS: dict[str, Callable[..., None]] = {
+    "audit_rollups": audit_rollups,
     "copy_events": copy_events,
     "deliver": deliver,
     "erase": erase,
@@ -52,14 +56,20 @@ _HUNG_S = JOB_TIMEOUT_S + 30
 _LONGEST_BACKOFF_S = 10.0
 
 
-def main(settings: Settings) -> None:
-    """Work until SIGTERM or SIGINT; a job that runs is ended first. Redis may go and come back."""
+def main(settings: Settings, turned: Callable[[], None] = lambda: None) -> None:
+    """Work until SIGTERM or SIGINT; a job that runs is ended first. Redis may go and come back.
+
+    turned  is called whenever the loop comes round, some times a minute at least
+    """
+    Worker.on_turn = staticmethod(turned)
     logging.getLogger("rq").setLevel(logging.ERROR)
     stores, stopping = open_stores(settings), threading.Event()
     _sign_in_background(stores.redis, stopping)
+    figures.keep_in_background("worker", stores, stopping, KEEP_EVERY_S)
     failures = 0
     _stop_on_signal(stopping)
     while not stopping.is_set():
+        turned()
         has_worked = _work(stores, stopping)
         failures = 0 if has_worked else failures + 1
         stopping.wait(min(_LONGEST_BACKOFF_S, 0.5 * 2.0 ** min(failures, 8)) * random.uniform(0.5, 1))  # noqa: S311
@@ -73,7 +83,13 @@ class Job(rq.job.Job):
     stores: Stores
 
     def _execute(self) -> None:
-        JOBS[str(self.func_name)](self.stores, datetime.now(UTC), *self.args)
+        name, began, has_failed = str(self.func_name), time.perf_counter(), True
+        job = JOBS[name]
+        try:
+            job(self.stores, datetime.now(UTC), *self.args)
+            has_failed = False
+        finally:
+            self.stores.tally.ended(name, time.perf_counter() - began, has_failed=has_failed)
 
 
 class Worker(SimpleWorker):
@@ -81,6 +97,7 @@ class Worker(SimpleWorker):
 
     turned_at: ClassVar[float] = time.monotonic()
     """When the loop of this process last came round, monotonic seconds."""
+    on_turn: ClassVar[Callable[[], None]] = staticmethod(lambda: None)
     job_class = Job
     max_connection_wait_time = _LONGEST_BACKOFF_S
 
@@ -112,6 +129,7 @@ class Worker(SimpleWorker):
 
     def heartbeat(self, *args: Any, **kwargs: Any) -> None:
         Worker.turned_at = time.monotonic()
+        Worker.on_turn()
         super().heartbeat(*args, **kwargs)
 
     def get_heartbeat_ttl(self, job: rq.job.Job, working_time: float = 0.0) -> int:

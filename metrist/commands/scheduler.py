@@ -2,6 +2,7 @@
 
 import argparse
 
+from agent.notify import Notifier
 from metrist import logs
 from metrist.environment import read_settings
 from metrist.reach import refuse_unreachable
@@ -13,4 +14,4 @@ def run(options: argparse.Namespace) -> None:
     settings = read_settings()
     logs.configure(settings)
     refuse_unreachable(settings, "redis_url", "database_url")
-    scheduler.main(settings)
+    scheduler.main(settings, Notifier().turned)

@@ -10,6 +10,7 @@ from pathlib import Path
 import structlog
 import uvicorn
 
+from agent.notify import Notifier
 from domain.errors import StartRefused
 from metrist.engine.chdb import Directory
 from metrist.engine.http import Application
@@ -33,6 +34,11 @@ def serve(directory: Path, host: str, port: int, username: str, password: str, *
     listener = listen(host, port)
     opened = Directory(directory)
     application = Application(opened, Credentials(username, password), threads)
+    notifier = Notifier()
+
+    async def turned() -> None:
+        notifier.turned()
+
     config = uvicorn.Config(
         application,
         loop="uvloop",
@@ -44,6 +50,8 @@ def serve(directory: Path, host: str, port: int, username: str, password: str, *
         server_header=False,
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=DRAIN_S,
+        callback_notify=turned,
+        timeout_notify=1,
     )
     # A stream that fails ends without its end, on purpose; uvicorn would call that an error of ours
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)

@@ -86,7 +86,7 @@ class Shelf:
         for path in self.root.iterdir():
             if path.is_symlink() and _is_version(path.name) and path.resolve() == prefix.resolve():
                 path.unlink()
-        if not self.path(version).exists():
+        if self.path(version).is_symlink() or not self.path(version).exists():
             self._link(version, str(prefix.resolve()))
 
     def run(self, version: str) -> None:

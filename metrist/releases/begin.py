@@ -1,0 +1,46 @@
+"""Where a start begins: with the release that is proven, wherever the command was called from."""
+
+import os
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+import structlog
+from packaging.version import Version
+
+from metrist.releases.shelf import Shelf
+
+log = structlog.get_logger()
+
+
+def begin(shelf: Shelf) -> None:
+    """Become the release that shall run here, or put the one that runs this on the shelf as that.
+
+    An upgrade that was cut off is taken back. Outside of a virtual environment there is nothing to go back to, and
+    nothing is done.
+    """
+    if sys.prefix == sys.base_prefix:
+        return
+    with shelf.lock():
+        if shelf.proven and shelf.current != shelf.proven:
+            log.warning("upgrade_was_cut_off", version=shelf.current, back_to=shelf.proven)
+            shelf.run(shelf.proven)
+        own, prefix = version("metrist"), Path(sys.prefix)
+        if not _is_another(shelf, own, prefix):
+            shelf.adopt(prefix, own)
+            shelf.run(own)
+            shelf.prove(own)
+            return
+        python = str(shelf.python(str(shelf.current)))
+    os.execv(python, [python, "-P", "-m", "metrist", *sys.argv[1:]])  # noqa: S606
+
+
+def _is_another(shelf: Shelf, own: str, prefix: Path) -> bool:
+    """Whether the shelf names a release that is rather to run than we: an installed one that is not older, or any
+    that is there, when we were found to be bad."""
+    current = shelf.current
+    if current is None or not shelf.is_complete(current) or shelf.path(current).resolve() == prefix.resolve():
+        return False
+    if own in shelf.state().bad:
+        return True
+    return not shelf.path(current).is_symlink() and Version(current) >= Version(own)
