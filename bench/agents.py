@@ -340,6 +340,11 @@ def _head(plan: Plan, path: str) -> bytes:
     ).encode()
 
 
+def largest(connections: int) -> int:
+    """Of how many agents a fleet may be that keep so many connections each: as many files may be open."""
+    return (resource.getrlimit(resource.RLIMIT_NOFILE)[1] - FILES) // connections
+
+
 def _allow_files(number: int) -> None:
     """Every agent is an open file."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
