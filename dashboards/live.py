@@ -87,6 +87,8 @@ class _Session:
     looked_ms: int = 0
     last_ms: int | None = None
     heard_ms: int | None = None
+    first_ms: int | None = None
+    seen: set[str] = field(default_factory=set)
     node: Node = field(default_factory=lambda: Node(NodeState.ONLINE, None))
     away: bool = False
     told: dict[str, Any] = field(default_factory=dict)
@@ -107,8 +109,10 @@ class _Session:
                     await self._keep_up()
                     for message in follower.take():
                         self.heard_ms = message.at_ms
+                        self.first_ms = self.first_ms or message.at_ms
                         if found := rules.chosen_of(message.snapshots, metrics):
                             self.last_ms = message.at_ms
+                            self.seen.update(key.partition("{")[0] for one in found for key in one.metrics)
                             yield _event("points", {"at": message.at_ms / 1000, "snapshots": found})
                     if (standing := self._standing(follower)) != self.told:
                         self.told = standing
@@ -139,13 +143,15 @@ class _Session:
         return Node(state, contact.last + contact.interval if contact and contact.interval else None)
 
     def _standing(self, follower: Follower) -> dict[str, Any]:
-        found = rules.stage(self.node, self.last_ms, self.heard_ms, self.wish.every_ms, _now_ms())
+        now_ms, every_ms = _now_ms(), self.wish.every_ms
+        found = rules.stage(self.node, self.last_ms, self.heard_ms, every_ms, now_ms)
         expected_ms = self.node.expected_ms if found == Stage.WAITING else None
         return {
             "stage": found.value,
             "expected": None if expected_ms is None else expected_ms / 1000,
             "dropped": follower.dropped,
             "away": self.away,
+            "missing": rules.unmeasured(self.wish.metrics, self.seen, self.first_ms, every_ms, now_ms),
         }
 
     async def _leave(self) -> None:

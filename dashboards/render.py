@@ -9,7 +9,7 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from dashboards import static
-from dashboards.format import ago, number
+from dashboards.format import ago, duration, number
 from dashboards.install import install_lines
 from domain.permissions import Permission, may
 from schema.sessions import Viewer
@@ -49,6 +49,7 @@ def _environment() -> Environment:
     environment.globals["asset"] = static.url_for
     environment.globals["plotly_sheets"] = static.plotly_sheets
     environment.filters["ago"] = ago
+    environment.filters["duration"] = duration
     environment.filters["number"] = number
     environment.filters["thousands"] = "{:,}".format
     return environment

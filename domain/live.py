@@ -1,7 +1,7 @@
 """The live view: what viewers want of a node, what its agent sends, and what may honestly be said meanwhile. Pure."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated
@@ -122,6 +122,19 @@ def chosen_of(found: Sequence[LiveSnapshot], metrics: frozenset[str]) -> list[Li
         for one in found
     ]
     return [one for one in cut if one.metrics]
+
+
+def unmeasured(
+    wished: Collection[str], seen: Collection[str], first_ms: int | None, every_ms: int, now_ms: int
+) -> list[str]:
+    """Which of the metrics wished for the agent does not measure itself, as far as that can be said yet.
+
+    seen      those of which points came
+    first_ms  when the agent was first heard in this view; None when it has not been
+    """
+    if first_ms is None or now_ms - first_ms < max(STALL_LEAST_MS, STALL_POINTS * every_ms):
+        return []
+    return sorted(set(wished) - set(seen))
 
 
 def stage(node: Node, last_ms: int | None, heard_ms: int | None, every_ms: int, now_ms: int) -> Stage:

@@ -15,7 +15,7 @@ export class LiveView {
 
   /**
    * onPoints  called with [{metric, labels, ts (Unix s, the agent's clock), value}], oldest first
-   * onStage   called with {stage, expected, dropped, away, behindS}; stage is null when nothing is looked at
+   * onStage   called with {stage, expected, dropped, away, missing}; stage is null when nothing is looked at
    */
   constructor(node, { onPoints, onStage }) {
     this.#node = node;
@@ -133,18 +133,19 @@ export function split(key) {
 }
 
 /** Where a live view stands, in words for a person. */
-export function words({ stage, expected, dropped, away, keptPoints }, { node, isPaused, everyMs, behindS }) {
+export function words({ stage, expected, dropped, away, keptPoints, missing }, { node, isPaused, everyMs, behindS }) {
   if (away) return "The server has lost its live path just now; it goes on by itself";
   if (isPaused) return `Paused; ${keptPoints} points wait`;
   const every = everyMs >= 1000 ? `${everyMs / 1000} s` : `${everyMs} ms`;
   const wait = expected ? Math.ceil(expected - nowS()) : 0;
+  const lacks = missing?.length ? `; ${missing.length === 1 ? "one graph shows" : `${missing.length} graphs show`} what its agent does not measure itself` : "";
   switch (stage) {
     case "asked":
       return `Asking ${node}`;
     case "waiting":
       return wait > 0 ? `Waiting for ${node} to check in, at most ${wait} s` : `Waiting for ${node}: it should have checked in by now`;
     case "live":
-      return `Live, a point every ${every}${behindS > 2 ? `, ${behindS.toFixed(1)} s behind` : ""}${dropped ? `; this browser was too slow for ${dropped}` : ""}`;
+      return `Live, a point every ${every}${behindS > 2 ? `, ${behindS.toFixed(1)} s behind` : ""}${dropped ? `; this browser was too slow for ${dropped}` : ""}${lacks}`;
     case "stalled":
       return `Stalled: ${node} has stopped sending; it goes on by itself when it can`;
     case "missing":

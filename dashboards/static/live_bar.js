@@ -70,7 +70,11 @@ export function wireLive(node, { root, panels, seen, enter, leave, frame }) {
     part("pause").setAttribute("aria-pressed", String(view.isPaused));
     part("pause").textContent = view.isPaused ? "Resume" : "Pause";
     for (const name of ["pause", "every", "keep"]) part(name).hidden = !isOn;
-    for (const panel of panels.values()) panel.element.classList.toggle("streams", isOn && view.metrics.has(panel.metric));
+    const missing = new Set(isOn ? view.standing.missing : []);
+    for (const panel of panels.values()) {
+      panel.element.classList.toggle("streams", isOn && view.metrics.has(panel.metric) && !missing.has(panel.metric));
+      explain(panel.element.querySelector("header"), missing.has(panel.metric));
+    }
     for (const button of root.querySelectorAll("[data-live-one]")) {
       button.setAttribute("aria-pressed", String(isOn && view.metrics.has(button.closest(".panel").dataset.metric)));
     }
@@ -127,6 +131,18 @@ export function wireLive(node, { root, panels, seen, enter, leave, frame }) {
   }, 1000);
 
   return { end, follow, streams: (metric) => view.isOn && view.metrics.has(metric), isOn: () => view.isOn, isPaused: () => view.isPaused };
+}
+
+/** Say at a graph why it stands still while others stream. */
+function explain(header, isMissing) {
+  const said = header.querySelector(".not-live");
+  if (isMissing === Boolean(said)) return;
+  if (said) return said.remove();
+  const note = document.createElement("span");
+  note.className = "not-live";
+  note.textContent = "not live";
+  note.title = "The agent does not measure this itself: its values come with snapshots, or from another program";
+  header.insertBefore(note, header.querySelector("[data-live-one]"));
 }
 
 function grouped(points) {

@@ -10,8 +10,9 @@ from sqlalchemy import Engine
 from domain.errors import InvalidBody, NotFound
 from domain.ids import AccountId
 from domain.live import LiveSnapshot, Wish
-from schema import accounts, live, recordings
+from schema import accounts, keys, live, recordings
 from schema.live import Message
+from schema.rebuild import rebuild
 from schema.recordings import LONGEST, Recording
 from tests.valkey_server import Calls, Valkey
 
@@ -44,6 +45,28 @@ def test_stopping_ends_it_once(control: Engine, home: AccountId) -> None:
     assert recordings.stop(control, home, begun.id, minute + FIVE, actor="user/x").ends_at == minute
 
 
+def test_its_name_is_changed_and_it_is_taken_off_the_list(control: Engine, home: AccountId) -> None:
+    begun = begin(control, home)
+    renamed = recordings.rename(control, home, begun.id, " the slow\ndeploy ", NOW, actor="user/y")
+    assert renamed.note == "the slow deploy"
+    before = recordings.find(control, home, begun.id)
+    assert recordings.rename(control, home, begun.id, "the slow deploy", NOW, actor="user/y") == before, "no event"
+    assert recordings.delete(control, home, begun.id, NOW, actor="user/y").note == "the slow deploy"
+    assert recordings.list_for(control, home) == []
+    with pytest.raises(NotFound):
+        recordings.delete(control, home, begun.id, NOW, actor="user/y")
+    assert rebuild(control).is_identical
+
+
+def test_those_of_all_nodes_are_listed_together(control: Engine, home: AccountId) -> None:
+    begun = begin(control, home)
+    elsewhere = Wish("web-2", ("cpu.user",), 1_000)
+    later = recordings.start(control, home, elsewhere, FIVE, "", NOW + FIVE, actor="system")
+    assert [one.id for one in recordings.list_for(control, home)] == [later.id, begun.id]
+    assert recordings.called_by(control, [later]) == {"system": "Metrist"}
+    assert [one.id for one in recordings.list_running(control, NOW + FIVE)] == [later.id]
+
+
 def test_it_belongs_to_its_account(control: Engine, home: AccountId) -> None:
     begun = begin(control, home)
     other = accounts.create(control, "other", None, NOW).id
@@ -51,6 +74,10 @@ def test_it_belongs_to_its_account(control: Engine, home: AccountId) -> None:
         recordings.find(control, other, begun.id)
     with pytest.raises(NotFound):
         recordings.stop(control, other, begun.id, NOW, actor="user/y")
+    with pytest.raises(NotFound):
+        recordings.rename(control, other, begun.id, "mine", NOW, actor="user/y")
+    with pytest.raises(NotFound):
+        recordings.delete(control, other, begun.id, NOW, actor="user/y")
     assert recordings.list_for(control, other, "web-1") == []
 
 
@@ -80,3 +107,20 @@ def test_live_data_is_kept_while_it_runs_and_no_longer(valkey: Valkey, redis_syn
     assert sent.is_recorded and sent.ask and sent.ask.metrics == ["cpu.user"], "asked for though nobody looks"
     calls.run(lambda client: recordings.let_go(client, begun, NOW))
     assert publish() == (None, False)
+
+
+def test_one_that_redis_forgot_is_taken_up_again(valkey: Valkey, redis_sync: redis.Redis) -> None:
+    calls = Calls(valkey, redis_sync)
+    account_id = AccountId(uuid4())
+    begun = Recording(uuid4(), account_id, "web-1", ["cpu.user"], 1_000, "", "user/x", NOW, NOW + FIVE, 1)
+    calls.run(lambda client: recordings.keep(client, begun, NOW))
+    assert not recordings.keep_on(redis_sync, begun, NOW), "nothing was lost"
+    redis_sync.flushall()
+    assert recordings.keep_on(redis_sync, begun, NOW + timedelta(minutes=1))
+    message = Message(0, [LiveSnapshot(1.5, {"cpu.user": 2})])
+    sent = calls.run(lambda client: live.publish(client, account_id, "web-1", message))
+    assert sent.is_recorded and sent.ask and sent.ask.metrics == ["cpu.user"]
+    assert 0 < redis_sync.pttl(keys.recording(account_id, "web-1")) <= 240_000, "and it ends when it should"
+    redis_sync.flushall()
+    assert not recordings.keep_on(redis_sync, begun, NOW + FIVE)
+    assert redis_sync.dbsize() == 0, "one that is over stays so"

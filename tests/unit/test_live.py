@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from domain.errors import InvalidBody, InvalidQuery, MalformedBody
-from domain.live import METRICS_MAX, SAMPLES_MAX, LiveSnapshot, Node, Stage, chosen_of, parse, stage, wish
+from domain.live import METRICS_MAX, SAMPLES_MAX, LiveSnapshot, Node, Stage, chosen_of, parse, stage, unmeasured, wish
 from domain.nodes import NodeState
 
 NOW_MS = 1_800_000_000_000
@@ -100,3 +100,13 @@ def test_where_a_view_stands(
 ) -> None:
     last, heard = (None if ago is None else NOW_MS - ago for ago in (last_ago_ms, heard_ago_ms))
     assert stage(node, last, heard, every_ms, NOW_MS) == expected
+
+
+@pytest.mark.parametrize(
+    ("heard_ago_ms", "every_ms", "missing"),
+    [(None, 1_000, []), (2_999, 1_000, []), (3_000, 1_000, ["moon"]), (14_999, 5_000, []), (15_000, 5_000, ["moon"])],
+    ids=["not heard", "too soon to say", "others come, this does not", "slow, too soon", "slow"],
+)
+def test_what_the_agent_does_not_measure_is_named(heard_ago_ms: int | None, every_ms: int, missing: list[str]) -> None:
+    first_ms = None if heard_ago_ms is None else NOW_MS - heard_ago_ms
+    assert unmeasured(["cpu", "moon"], {"cpu", "disk"}, first_ms, every_ms, NOW_MS) == missing
