@@ -236,6 +236,16 @@ def due(client: redis.Redis, accounts: Sequence[AccountId], now_ms: int, at_most
     return {account_id: [name.decode() for name in names] for account_id, names in pairs if names}
 
 
+def behind_s(client: redis.Redis, accounts: Sequence[AccountId], now_ms: int) -> float:
+    """For how long the deadline that is due longest has been, seconds. Raises StoreUnavailable."""
+    with redis_faults(), client.pipeline(transaction=False) as pipeline:
+        for account_id in accounts:
+            pipeline.zrange(keys.deadlines(account_id), 0, 0, withscores=True)
+        found: Any = pipeline.execute()
+    late_s = [(now_ms - float(score)) / 1000 for firsts in found for _, score in firsts]
+    return max([0.0, *late_s])
+
+
 def deadlines(client: redis.Redis, account_id: AccountId) -> dict[str, int]:
     """When the sweep will look at each of the account's nodes, Unix ms. Raises StoreUnavailable."""
     with redis_faults():

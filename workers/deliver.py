@@ -51,6 +51,7 @@ def attempt(stores: Stores, claimed: Claim, now: datetime) -> None:
     tells = bool(stores.settings.smtp_url.get_secret_value())
     outcomes.record(stores.control, claimed, outcome, ended, random.random(), tells_owners=tells)  # noqa: S311
     about = {"account_id": str(claimed.account_id), "channel_id": str(claimed.channel.id), "tries": claimed.tries + 1}
+    stores.tally.tried("email" if _goes_by_mail(claimed) else "webhook", _result(answer))
     log.info("delivery_tried", **about, code=answer.code, took_ms=answer.latency_ms, error=answer.error)
     _tell_pages(stores, claimed)
 
@@ -92,14 +93,25 @@ def _try(stores: Stores, claimed: Claim, now: datetime) -> Answer:
         claimed.group_sha256,
         stores.settings.base_url,
     )
-    by_mail = claimed.recipient or claimed.channel.kind == ChannelKind.EMAIL
     try:
-        return _mail(stores, claimed, message, now) if by_mail else _webhook(stores, claimed, message, now)
+        send = _mail if _goes_by_mail(claimed) else _webhook
+        return send(stores, claimed, message, now)
     except MetristError as error:
         return Answer(None, 0, error.detail)
     except Exception as error:  # one message that cannot be made must not stop the others, nor be tried at once again
         log.error("delivery_fault", channel_id=str(claimed.channel.id), error=type(error).__name__, exc_info=True)
         return Answer(None, 0, _FAULT)
+
+
+def _goes_by_mail(claimed: Claim) -> bool:
+    return bool(claimed.recipient) or claimed.channel.kind == ChannelKind.EMAIL
+
+
+def _result(answer: Answer) -> str:
+    """As the tally counts it."""
+    if answer.error:
+        return "failed"
+    return "sent" if answer.code is None or answer.code < 300 else "refused"
 
 
 def _webhook(stores: Stores, claimed: Claim, message: Message, now: datetime) -> Answer:

@@ -52,6 +52,8 @@ class Clock:
         self._stores = stores
         self._turned = turned
         self._token = secrets.token_hex(16)
+        self._holding = threading.Lock()
+        self._is_closed = False
         self._is_leading = False
         self._failures = 0
         self._resume_at_s = 0.0
@@ -70,17 +72,22 @@ class Clock:
             log.warning(f"{name}_failed", error=type(error).__name__, detail=str(error)[:200], failures=self._failures)
 
     def close(self) -> None:
-        """Let a successor take over at once."""
+        """Let a successor take over at once; what still waits for its turn is not done any more."""
         try:
-            _DROP.run_sync(self._stores.redis, [keys.lease("scheduler")], [self._token])
+            with self._holding:
+                self._is_closed = True
+                _DROP.run_sync(self._stores.redis, [keys.lease("scheduler")], [self._token])
         except MetristError as error:
             log.debug("lease_not_dropped", error=error.detail)
 
     def _leads(self) -> bool:
         """Show the sign of life, take or keep the lease."""
         client = self._stores.redis
-        client.set(keys.process_alive("scheduler"), int(time.time() * 1000), ex=keys.ALIVE_S)
-        leads = bool(_HOLD.run_sync(client, [keys.lease("scheduler")], [self._token, LEASE_MS]))
+        with self._holding:
+            if self._is_closed:
+                return False
+            client.set(keys.process_alive("scheduler"), int(time.time() * 1000), ex=keys.ALIVE_S)
+            leads = bool(_HOLD.run_sync(client, [keys.lease("scheduler")], [self._token, LEASE_MS]))
         if leads != self._is_leading:
             self._is_leading = leads
             log.info("scheduler_leads" if leads else "scheduler_idles")

@@ -12,6 +12,7 @@ from schema.clickhouse_client import ClickHouse
 from schema.conditions import Remembered
 from schema.control.engine import open_control
 from workers.crew import Crew
+from workers.tally import Tally
 
 _REDIS_TIMEOUT_S = 2.0
 
@@ -26,6 +27,7 @@ class Stores:
     clickhouse: ClickHouse
     conditions: Remembered = field(default_factory=Remembered)
     crew: Crew = field(default_factory=Crew)
+    tally: Tally = field(default_factory=Tally)
 
     def close(self) -> None:
         """Let go of every connection, once whoever uses one had a moment to end."""
