@@ -19,6 +19,7 @@ from api import (
     monitor_sets,
     monitors,
     node_events,
+    openapi,
     ping,
     problems,
     query,
@@ -131,7 +132,7 @@ def create_app(settings: Settings) -> FastAPI:
         signin,
         oauth,
         download,
-        static,
+            static,
     ):
         app.include_router(part.router)
     problems.install(app)
@@ -139,6 +140,7 @@ def create_app(settings: Settings) -> FastAPI:
     headers.install(app)
     compress.install(app)
     traffic.install(app)
+    openapi.install(app)
     return app
 
 

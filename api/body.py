@@ -3,13 +3,15 @@
 import zlib
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import aclosing
-from typing import Protocol
+from typing import Protocol, TypeVar
 
+import msgspec
 import zstandard
 from starlette.requests import Request
 
-from domain.errors import MalformedBody, TooLarge, UnsupportedMedia
+from domain.errors import InvalidBody, MalformedBody, TooLarge, UnsupportedMedia
 
+T = TypeVar("T")
 _CHUNK_BYTES = 65_536
 JSON = "application/json"
 NDJSON = "application/x-ndjson"
@@ -36,6 +38,16 @@ async def read(request: Request, limit_bytes: int) -> bytes:
         raise _too_large(limit_bytes)
     async with aclosing(_limited(request, limit_bytes)) as chunks:
         return await _collect(chunks, make(), limit_bytes)
+
+
+def decoded(raw: bytes, form: type[T]) -> T:
+    """The body's JSON in a form; raises MalformedBody, InvalidBody with what to change."""
+    try:
+        return msgspec.json.decode(raw, type=form)
+    except msgspec.ValidationError as error:
+        raise InvalidBody(f"the body is not of the expected shape: {error}") from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise MalformedBody(f"the body is not JSON: {error}") from error
 
 
 def media_type(request: Request) -> str:

@@ -10,7 +10,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.auth import authenticate_reader
+from api.openapi import KEY_OR_SESSION, READING, described
+from api.shapes import FoundLabels, FoundMetrics, FoundValues
 from dashboards.format import unit_of
+from domain.errors import NotFound
 from schema import catalog
 
 router = APIRouter()
@@ -20,7 +23,7 @@ Text = Annotated[str, Query(max_length=300)]
 Limit = Annotated[int, Query(ge=1, le=LISTED_MAX)]
 
 
-@router.get("/api/v1/metrics/search")
+@router.get("/api/v1/metrics/search", **described(gives=FoundMetrics, problems=READING, who=KEY_OR_SESSION))
 async def search_metrics(request: Request, q: Text = "", limit: Limit = LISTED) -> Response:
     """Metrics whose names hold every word of `q`; `more` says that there are others."""
     principal = await authenticate_reader(request)
@@ -29,7 +32,7 @@ async def search_metrics(request: Request, q: Text = "", limit: Limit = LISTED) 
     return _json("metrics", [{**asdict(one), "unit": unit_of(one.name)} for one in found], limit)
 
 
-@router.get("/api/v1/labels")
+@router.get("/api/v1/labels", **described(gives=FoundLabels, problems=READING, who=KEY_OR_SESSION))
 async def list_labels(request: Request, metric: Text = "", limit: Limit = LISTED) -> Response:
     """The labels that a metric's series have; `node`, which all have, is not among them."""
     principal = await authenticate_reader(request)
@@ -38,7 +41,9 @@ async def list_labels(request: Request, metric: Text = "", limit: Limit = LISTED
     return _json("labels", [{"name": one.name, "values": one.count} for one in found], limit)
 
 
-@router.get("/api/v1/labels/{label}/values")
+@router.get(
+    "/api/v1/labels/{label}/values", **described(gives=FoundValues, problems=(*READING, NotFound), who=KEY_OR_SESSION)
+)
 async def list_values(request: Request, label: str, metric: Text = "", q: Text = "", limit: Limit = LISTED) -> Response:
     """The values of a label, `node` too, that hold `q`."""
     principal = await authenticate_reader(request)

@@ -17,6 +17,8 @@ from starlette.responses import Response
 
 from api import body
 from api.auth import authenticate_reader
+from api.openapi import KEY_OR_SESSION, READING, WITH_BODY, described
+from api.shapes import QueryAnswer, Saved, VariableValues
 from api.sharing import Readers
 from dashboards import answers
 from dashboards.answers import Asked
@@ -25,7 +27,15 @@ from dashboards.signin import viewer_of
 from domain import dashboards as rules
 from domain import series as planning
 from domain.dashboards import DOCUMENT_MAX_BYTES, Document
-from domain.errors import InvalidBody, MalformedBody, NotFound
+from domain.errors import (
+    Conflict,
+    InvalidQuery,
+    LimitReached,
+    NotFound,
+    Outdated,
+    Overloaded,
+    StoreUnavailable,
+)
 from domain.ids import AccountId
 from domain.permissions import Permission, require
 from domain.query import Graph, graph_of
@@ -74,7 +84,31 @@ class _Choice(msgspec.Struct, forbid_unknown_fields=True):
     metrics: list[str] = []
 
 
-@router.post(HERE)
+class _SaveShape(_Save, forbid_unknown_fields=True):
+    """The same, with the document as it must be."""
+
+    document: Document  # type: ignore[assignment]
+
+
+class _QuestionShape(_Question, forbid_unknown_fields=True):
+    """The same, with the graph as it must be."""
+
+    graph: Graph = Graph()  # type: ignore[assignment]
+
+
+_REFUSED = (*READING, *WITH_BODY, NotFound)
+_BY_LINK = (*WITH_BODY, NotFound, InvalidQuery, StoreUnavailable, Overloaded)
+
+
+@router.post(
+    HERE,
+    **described(
+        takes=_SaveShape,
+        gives=Saved,
+        problems=(*_REFUSED, Conflict, Outdated, LimitReached),
+        who=({"session": []},),
+    ),
+)
 async def save(request: Request, dashboard_id: UUID) -> Response:
     """Save a revision that was made from the newest one. Raises Forbidden, NotFound, Outdated, InvalidBody."""
     require_same_origin(request)
@@ -88,7 +122,9 @@ async def save(request: Request, dashboard_id: UUID) -> Response:
     return _json({"version": saved.version, "title": saved.document.title})
 
 
-@router.post(f"{HERE}/query")
+@router.post(
+    f"{HERE}/query", **described(takes=_QuestionShape, gives=QueryAnswer, problems=_REFUSED, who=KEY_OR_SESSION)
+)
 async def query(request: Request, dashboard_id: UUID) -> Response:
     """The lines of a panel, as `POST /api/v1/query` has them."""
     principal, asked = await _reader(request), await _told(request, _Question)
@@ -105,7 +141,7 @@ async def query(request: Request, dashboard_id: UUID) -> Response:
     return await _answer(request, principal, rules.bind(graph, values), asked, last)
 
 
-@router.post(f"{HERE}/values")
+@router.post(f"{HERE}/values", **described(takes=_Choice, gives=VariableValues, problems=_REFUSED, who=KEY_OR_SESSION))
 async def values(request: Request, dashboard_id: UUID) -> Response:
     """What a variable can be."""
     principal, asked = await _reader(request), await _told(request, _Choice)
@@ -116,7 +152,7 @@ async def values(request: Request, dashboard_id: UUID) -> Response:
     return await _values_of(request, principal, found.document, asked.variable)
 
 
-@router.post(f"{THERE}/query")
+@router.post(f"{THERE}/query", **described(takes=_QuestionShape, gives=QueryAnswer, problems=_BY_LINK, who=()))
 async def query_shared(request: Request, token: str) -> Response:
     """The lines of a panel that a link shows; of what is asked only time and free variables count."""
     found, asked = await _shared(request, token), await _told(request, _Question)
@@ -128,7 +164,7 @@ async def query_shared(request: Request, token: str) -> Response:
         return await _answer(request, found.dashboard.account_id, graph, asked, found.dashboard)
 
 
-@router.post(f"{THERE}/values")
+@router.post(f"{THERE}/values", **described(takes=_Choice, gives=VariableValues, problems=_BY_LINK, who=()))
 async def values_shared(request: Request, token: str) -> Response:
     """What a variable can be that a link leaves open."""
     found, asked = await _shared(request, token), await _told(request, _Choice)
@@ -154,13 +190,7 @@ def _readers(request: Request) -> Readers:
 
 
 async def _told(request: Request, form: type[T]) -> T:
-    raw = await body.read(request, BODY_MAX_BYTES)
-    try:
-        return msgspec.json.decode(raw, type=form)
-    except msgspec.ValidationError as error:
-        raise InvalidBody(f"the body is not of the expected shape: {error}") from error
-    except msgspec.DecodeError as error:
-        raise MalformedBody(f"the body is not JSON: {error}") from error
+    return body.decoded(await body.read(request, BODY_MAX_BYTES), form)
 
 
 def _graph(document: Document, panel_id: str) -> Graph:

@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from api import body, contact
 from api.auth import authenticate
+from api.openapi import WITH_BODY, WITH_KEY, described
 from api.seldom import Seldom
 from api.snapshots import Ingest, bounds, store
 from domain import live as rules
@@ -34,7 +35,7 @@ class _Answer(msgspec.Struct):
 _encode = msgspec.json.Encoder().encode
 
 
-@router.post("/api/v1/live")
+@router.post("/api/v1/live", **described(takes=LivePost, gives=_Answer, problems=(*WITH_KEY, *WITH_BODY)))
 async def post_live(request: Request) -> Response:
     """Re-route live data to its viewers, and store what a recording keeps.
 

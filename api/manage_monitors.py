@@ -17,9 +17,11 @@ from starlette.responses import Response
 from api import body
 from api import monitors as for_agents
 from api.auth import Principal, authenticate
+from api.openapi import WITH_BODY, WITH_KEY, described
+from api.shapes import Bundle, MonitorAnswer, MonitorsAnswer
 from dashboards.monitors import lua
 from domain import monitors as rules
-from domain.errors import InvalidBody, MalformedBody, NotFound
+from domain.errors import Conflict, InvalidBody, InvalidQuery, LimitReached, NotFound
 from domain.keys import Scope
 from domain.monitors import SCRIPT_MAX_BYTES, Spec, Target
 from schema import monitor_runs, monitors
@@ -45,7 +47,18 @@ class _Push(msgspec.Struct, forbid_unknown_fields=True):
     version: int | None = None
 
 
-@router.get(HERE)
+_FOUND = (*WITH_KEY, NotFound)
+_CHANGED = described(gives=MonitorAnswer, problems=(*_FOUND, InvalidBody, Conflict))
+
+
+@router.get(
+    HERE,
+    **described(
+        gives=MonitorsAnswer | Bundle,
+        also={304: "The node runs just these (If-None-Match)"},
+        problems=(*WITH_KEY, InvalidQuery, InvalidBody),
+    ),
+)
 async def list_all(request: Request, node: str | None = None, instance: str | None = None) -> Response:
     """All monitors of the account, for programs; with a node its signed bundle, for its agent."""
     if node is not None:
@@ -55,18 +68,26 @@ async def list_all(request: Request, node: str | None = None, instance: str | No
     return _json({"monitors": [_told(one) for one in found]})
 
 
-@router.get(f"{HERE}/{{name}}")
+@router.get(f"{HERE}/{{name}}", **described(gives=MonitorAnswer, problems=_FOUND))
 async def read(request: Request, name: str) -> Response:
     """One monitor. Raises NotFound."""
     principal = await authenticate(request, Scope.MANAGE)
     return _json(_told(await _run(request, monitors.find, principal, name)))
 
 
-@router.put(f"{HERE}/{{name}}")
+@router.put(
+    f"{HERE}/{{name}}",
+    **described(
+        takes=_Written,
+        gives=MonitorAnswer,
+        also={201: "It is new"},
+        problems=(*_FOUND, *WITH_BODY, Conflict, LimitReached),
+    ),
+)
 async def write(request: Request, name: str) -> Response:
     """Make a monitor or its next version, and push it; what is so already changes nothing. Raises InvalidBody."""
     principal = await authenticate(request, Scope.MANAGE)
-    told = _decoded(await body.read(request, BODY_MAX_BYTES), _Written)
+    told = body.decoded(await body.read(request, BODY_MAX_BYTES), _Written)
     spec, target = rules.check(told.spec), rules.check_target(told.target)
     await asyncio.to_thread(lua.require_sound, spec.script)
     work = partial(_write, request, principal, rules.clean_name(name), spec, target, told)
@@ -76,31 +97,34 @@ async def write(request: Request, name: str) -> Response:
     return _json(_told(after), 201 if before is None else 200)
 
 
-@router.post(f"{HERE}/{{name}}/push")
+@router.post(
+    f"{HERE}/{{name}}/push",
+    **described(takes=_Push, gives=MonitorAnswer, problems=(*_FOUND, *WITH_BODY, Conflict)),
+)
 async def push(request: Request, name: str) -> Response:
     """Roll a version out, the newest unless the body names one. Raises NotFound."""
     principal = await authenticate(request, Scope.MANAGE)
-    asked = _decoded(await body.read(request, BODY_MAX_BYTES) or b"{}", _Push)
+    asked = body.decoded(await body.read(request, BODY_MAX_BYTES) or b"{}", _Push)
     before = await _run(request, monitors.find, principal, name)
     await monitor_runs.forget(request.app.state.stores.redis, principal.account_id, before.id)
     return await _change(request, principal, monitors.push, name, number=asked.version)
 
 
-@router.post(f"{HERE}/{{name}}/pause")
+@router.post(f"{HERE}/{{name}}/pause", **_CHANGED)
 async def pause(request: Request, name: str) -> Response:
     """Have no node run it. Raises NotFound."""
     principal = await authenticate(request, Scope.MANAGE)
     return await _change(request, principal, monitors.switch, name, is_paused=True)
 
 
-@router.post(f"{HERE}/{{name}}/resume")
+@router.post(f"{HERE}/{{name}}/resume", **_CHANGED)
 async def resume(request: Request, name: str) -> Response:
     """Have its nodes run it again. Raises NotFound."""
     principal = await authenticate(request, Scope.MANAGE)
     return await _change(request, principal, monitors.switch, name, is_paused=False)
 
 
-@router.delete(f"{HERE}/{{name}}")
+@router.delete(f"{HERE}/{{name}}", **_CHANGED)
 async def remove(request: Request, name: str) -> Response:
     """End a monitor; its samples stay. Raises NotFound."""
     principal = await authenticate(request, Scope.MANAGE)
@@ -152,15 +176,6 @@ def _told(monitor: Monitor) -> dict[str, Any]:
         "reason": monitor.reason,
         "paused": monitor.is_paused,
     }
-
-
-def _decoded(raw: bytes, form: type[T]) -> T:
-    try:
-        return msgspec.json.decode(raw, type=form)
-    except msgspec.ValidationError as error:
-        raise InvalidBody(f"The body is not of the expected shape: {error}") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise MalformedBody(f"the body is not JSON: {error}") from error
 
 
 def _json(told: dict[str, Any], status: int = 200) -> Response:

@@ -15,9 +15,11 @@ from starlette.responses import Response
 from api import body, statuses
 from api.auth import authenticate
 from api.monitor_sets import MonitorSets
+from api.openapi import WITH_BODY, WITH_KEY, described
+from api.shapes import KeyAnswer, RunsAnswer
 from domain import bundles, monitor_runs, pings, snapshots
 from domain.condition_specs import NAME_MAX
-from domain.errors import InvalidQuery, LimitReached, StoreUnavailable
+from domain.errors import Conflict, InvalidQuery, LimitReached, StoreUnavailable
 from domain.ids import AccountId
 from domain.monitor_runs import Report, Status
 from domain.monitors import RESERVED_LABEL
@@ -32,7 +34,7 @@ log = structlog.get_logger()
 RUNS_MAX_BYTES = 1_048_576
 
 
-@router.get("/api/v1/monitors/key")
+@router.get("/api/v1/monitors/key", **described(gives=KeyAnswer, problems=WITH_KEY))
 async def get_key(request: Request) -> Response:
     """The public key that bundles are signed with; an agent keeps the first one it is told."""
     await authenticate(request)
@@ -41,7 +43,15 @@ async def get_key(request: Request) -> Response:
     return Response(msgspec.json.encode(told), media_type=body.JSON)
 
 
-@router.post("/api/v1/monitors/runs")
+@router.post(
+    "/api/v1/monitors/runs",
+    **described(
+        status=202,
+        takes=list[Report],
+        gives=RunsAnswer,
+        problems=(*WITH_KEY, *WITH_BODY, InvalidQuery, Conflict),
+    ),
+)
 async def post_runs(request: Request, node: str, instance: str | None = None) -> Response:
     """Remember how runs went. While Redis is away it says so, and the agent sends them again."""
     principal = await authenticate(request)

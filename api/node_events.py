@@ -11,6 +11,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.auth import authenticate_reader
+from api.openapi import KEY_OR_SESSION, READING, described
+from api.shapes import NodeEvents
 from domain import history
 from domain.errors import InvalidQuery, NotFound
 from domain.events import Event
@@ -24,7 +26,10 @@ EVENTS_MAX = 1_000
 """So many of the newest are told; a node that changes more often in the window is told so."""
 
 
-@router.get("/api/v1/nodes/{name:path}/events")
+@router.get(
+    "/api/v1/nodes/{name:path}/events",
+    **described(gives=NodeEvents, problems=(*READING, NotFound), who=KEY_OR_SESSION),
+)
 async def get_node_events(
     name: str,
     request: Request,

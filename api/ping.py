@@ -18,6 +18,7 @@ from api.auth import authenticate
 from api.contact import NOTHING_WAITS as NOTHING
 from api.contact import Contacts, Waiting
 from api.monitor_sets import MonitorSets
+from api.openapi import WITH_BODY, WITH_KEY, described
 from api.wakes import Wakes
 from domain import pings
 from domain.commands import Command
@@ -65,7 +66,7 @@ class _Answer(msgspec.Struct):
 _encode = msgspec.json.Encoder().encode
 
 
-@router.post("/api/v1/ping")
+@router.post("/api/v1/ping", **described(takes=Ping, gives=_Answer, problems=(*WITH_KEY, *WITH_BODY)))
 async def post_ping(request: Request) -> Response:
     """Note the contact and answer with what waits; with `wait` and nothing waiting, hold the request for a while."""
     now_ms = _now_ms()

@@ -10,12 +10,14 @@ from starlette.responses import Response
 
 from api import body
 from api.auth import Principal, authenticate_reader
+from api.openapi import KEY_OR_SESSION, READING, WITH_BODY, described
+from api.shapes import QueryAnswer, SqlAnswer
 from dashboards import answers, spreadsheet
 from dashboards.answers import Asked
 from dashboards.headers import require_same_origin
 from domain import series as planning
-from domain.errors import InvalidBody, MalformedBody
-from domain.query import LINES_MAX, graph_of
+from domain.errors import InvalidBody
+from domain.query import LINES_MAX, Graph, graph_of
 from domain.series import Window
 
 router = APIRouter()
@@ -34,7 +36,19 @@ class _Body(msgspec.Struct, forbid_unknown_fields=True):
     lines: int | None = None
 
 
-@router.post("/api/v1/query")
+class _Shape(_Body, forbid_unknown_fields=True):
+    """The same, with the graph as it must be; `graph_of` words better what is wrong with one."""
+
+    graph: Graph  # type: ignore[assignment]
+
+
+_REFUSED = (*READING, *WITH_BODY)
+
+
+@router.post(
+    "/api/v1/query",
+    **described(takes=_Shape, gives=QueryAnswer, csv=True, problems=_REFUSED, who=KEY_OR_SESSION),
+)
 async def post_query(request: Request) -> Response:
     """The lines of a graph over a window; `Accept: text/csv` gives a table with a column for each line."""
     principal = await _reader(request)
@@ -47,7 +61,10 @@ async def post_query(request: Request) -> Response:
     return Response(answers.as_json(found), media_type="application/json", headers=_UNKEPT)
 
 
-@router.post("/api/v1/query/sql")
+@router.post(
+    "/api/v1/query/sql",
+    **described(takes=_Shape, gives=SqlAnswer, problems=_REFUSED, who=KEY_OR_SESSION),
+)
 async def post_query_as_sql(request: Request) -> Response:
     """What ClickHouse is asked for each query of a graph, to be run there as it stands."""
     principal = await _reader(request)
@@ -63,14 +80,8 @@ async def _reader(request: Request) -> Principal:
 
 
 async def _asked(request: Request) -> Asked:
-    raw = await body.read(request, BODY_MAX_BYTES)
-    try:
-        told = msgspec.json.decode(raw, type=_Body)
-        graph = graph_of(msgspec.json.decode(told.graph))
-    except msgspec.ValidationError as error:
-        raise InvalidBody(f"the body is not of the expected shape: {error}") from error
-    except msgspec.DecodeError as error:
-        raise MalformedBody(f"the body is not JSON: {error}") from error
+    told = body.decoded(await body.read(request, BODY_MAX_BYTES), _Body)
+    graph = graph_of(msgspec.json.decode(told.graph))
     if told.lines is not None and not 1 <= told.lines <= LINES_MAX:
         raise InvalidBody(f"`lines` must be from 1 to {LINES_MAX}")
     now_s = time.time()

@@ -10,7 +10,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.auth import authenticate_reader
+from api.openapi import KEY_OR_SESSION, READING, described
 from api.reads import Reads
+from api.shapes import MetricsAnswer, SeriesAnswer
 from domain import series as planning
 from domain.errors import InvalidQuery
 from domain.series import Across, Aggregation, Plan, Retention, Selector, Window
@@ -25,7 +27,7 @@ _NAMES_MAX = 200
 Names = Annotated[list[str] | None, Query(max_length=_NAMES_MAX)]
 
 
-@router.get("/api/v1/series")
+@router.get("/api/v1/series", **described(gives=SeriesAnswer, problems=READING, who=KEY_OR_SESSION))
 async def get_series(
     request: Request,
     metric: Names = None,
@@ -67,7 +69,7 @@ async def get_series(
     return _json({**_told(plan), **_cost(read, began), "agg": agg, "series": [_line(one, agg) for one in read.series]})
 
 
-@router.get("/api/v1/metrics")
+@router.get("/api/v1/metrics", **described(gives=MetricsAnswer, problems=READING, who=KEY_OR_SESSION))
 async def get_metrics(request: Request, node: Names = None, metric: Names = None) -> Response:
     """The series that there are, with their latest values: what a node's page is built from."""
     principal = await authenticate_reader(request)

@@ -13,10 +13,11 @@ from starlette.responses import Response
 
 from api import body, contact, door
 from api.auth import authenticate
+from api.openapi import WITH_BODY, WITH_KEY, described
 from api.tally import Tally
-from domain.errors import InvalidQuery, Overloaded
+from domain.errors import InvalidQuery, Overloaded, StorageFull
 from domain.settings import Settings
-from domain.snapshots import Admission, Admitted, Bounds, Refusal
+from domain.snapshots import Admission, Admitted, Bounds, Refusal, Snapshot
 from schema import batches, spool
 from schema.batches import Batches
 from schema.carried import Carried
@@ -80,7 +81,16 @@ class Stored:
             waiting.set_result(None)
 
 
-@router.post("/api/v1/snapshots", status_code=202)
+@router.post(
+    "/api/v1/snapshots",
+    **described(
+        status=202,
+        takes=Snapshot | list[Snapshot],
+        lines=True,
+        gives=_Reply,
+        problems=(*WITH_KEY, *WITH_BODY, InvalidQuery, Overloaded, StorageFull),
+    ),
+)
 async def post_snapshots(request: Request) -> Response:
     """Store a batch of snapshots; 202 means that it survives any crash and is counted exactly once."""
     received_s = time.time()

@@ -14,8 +14,10 @@ from starlette.responses import Response
 
 from api import body, contact
 from api.auth import authenticate
+from api.openapi import WITH_BODY, WITH_KEY, described
 from domain import status_reports
 from domain.conditions import State
+from domain.errors import Conflict, LimitReached
 from domain.ids import AccountId
 from schema import keys, reporting
 from schema.stores import Stores
@@ -31,7 +33,10 @@ class _Answer(msgspec.Struct):
     changed: int
 
 
-@router.post("/api/v1/statuses")
+@router.post(
+    "/api/v1/statuses",
+    **described(takes=status_reports.Post, gives=_Answer, problems=(*WITH_KEY, *WITH_BODY, Conflict, LimitReached)),
+)
 async def post_statuses(request: Request) -> Response:
     """Take what a node says. 503 while a store is away: nothing of it is kept then, send it again."""
     now = datetime.now(UTC)

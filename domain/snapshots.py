@@ -99,7 +99,7 @@ class Admission:
             return self._rewrite(loose(body, is_ndjson), bounds)
         except msgspec.DecodeError as error:
             return self._rewrite(loose(body, is_ndjson, error), bounds)
-        except UnicodeDecodeError:
+        except (UnicodeDecodeError, RecursionError):
             return self._rewrite(loose(body, is_ndjson), bounds)
         return self._as_it_came(body, snapshots, bounds) or self._rewrite(
             [msgspec.structs.asdict(snapshot) for snapshot in snapshots], bounds
