@@ -8,6 +8,7 @@ COPY schema schema
 COPY api api
 COPY workers workers
 COPY dashboards dashboards
+COPY rendering rendering
 COPY agent agent
 COPY metrist metrist
 RUN /opt/metrist/bin/pip install --no-cache-dir --disable-pip-version-check --constraint constraints.txt .

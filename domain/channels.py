@@ -13,6 +13,7 @@ from typing import Any, Final
 from domain.accounts import clean_email
 from domain.egress import Allowed, Refused, Target, check_addresses, is_literal, parse_target
 from domain.errors import InvalidBody
+from domain.templates import OWN, Template, as_config
 from domain.webhooks import BODIES
 from domain.windows import Weekly, as_json, weekly_of
 
@@ -20,12 +21,14 @@ MOST: Final = 50
 """Channels of an account."""
 HEADERS_MAX: Final = 10
 HEADER_MAX_CHARS: Final = 1_000
+VALUES_MAX: Final = 10
 _HEADER = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,63}")
 _VALUE = re.compile(r"[!-~]([ -~]*[!-~])?")
 _OURS: Final = frozenset(
     {"host", "content-length", "content-type", "transfer-encoding", "connection", "upgrade", "te", "trailer", "expect",
      "keep-alive", "proxy-connection", "webhook-id", "webhook-timestamp", "webhook-signature"}
 )  # fmt: skip
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _ADDRESS = re.compile(r"[a-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}@[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
 
 
@@ -38,21 +41,36 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Secret:
-    """What a webhook is sent with; never shown again, `signing` apart, once."""
+    """What a webhook is sent with; never shown again, `signing` apart, once. `values` are for its template."""
 
     url: str
     signing: str
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    values: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def __repr__(self) -> str:
         return "Secret(…)"
 
 
-def webhook_config(target: Target, body: str, headers: Mapping[str, str], quiet: Weekly | None) -> dict[str, Any]:
-    """What is shown of a webhook. Raises InvalidBody."""
-    if body not in BODIES:
-        raise InvalidBody(f"A body is one of {', '.join(BODIES)}")
-    return {"shown": target.shown, "body": body, "headers": sorted(headers), "quiet": as_json(quiet) if quiet else {}}
+def webhook_config(
+    target: Target,
+    body: str,
+    secret: Secret,
+    quiet: Weekly | None,
+    template: Template | None = None,
+) -> dict[str, Any]:
+    """What is shown of a webhook; `template` is its body when that is its own. Raises InvalidBody."""
+    if body not in BODIES and not (body == OWN and template):
+        raise InvalidBody(f"A body is one of {', '.join((*BODIES, OWN))}")
+    found: dict[str, Any] = {"shown": target.shown, "body": body, "headers": sorted(secret.headers)}
+    if body == OWN and template:
+        found |= {"template": as_config(template), "sealed": sorted(secret.values)}
+    return found | {"quiet": as_json(quiet) if quiet else {}}
+
+
+def template_of(config: Mapping[str, Any]) -> Template | None:
+    """The template of a channel that has one of its own."""
+    return Template(**config["template"]) if config.get("body") == OWN else None
 
 
 def email_config(address: str, quiet: Weekly | None) -> dict[str, Any]:
@@ -87,6 +105,21 @@ def parse_headers(text: str) -> dict[str, str]:
         found[name] = value
     if len(found) > HEADERS_MAX:
         raise InvalidBody(f"At most {HEADERS_MAX} headers are sent along")
+    return found
+
+
+def parse_values(text: str) -> dict[str, str]:
+    """Values for a template typed one a line, `name: value`. Raises InvalidBody."""
+    found: dict[str, str] = {}
+    for line in filter(str.strip, text.splitlines()):
+        name, colon, value = (part.strip() for part in line.partition(":"))
+        if not colon or not _NAME.fullmatch(name):
+            raise InvalidBody(f"“{name[:40]}” is no name for a value; write name: value, such as routing_key: …")
+        if not value or len(value) > HEADER_MAX_CHARS or not value.isprintable():
+            raise InvalidBody(f"The value {name} has 1 to {HEADER_MAX_CHARS} printable characters")
+        found[name] = value
+    if len(found) > VALUES_MAX:
+        raise InvalidBody(f"At most {VALUES_MAX} values are kept")
     return found
 
 

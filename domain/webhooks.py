@@ -69,11 +69,13 @@ def key_of(secret: str) -> bytes:
         raise ValueError("not a signing secret") from error
 
 
-def headers(message: Message, secrets: Sequence[str], timestamp_s: int, body: bytes) -> dict[str, str]:
+def headers(
+    message: Message, secrets: Sequence[str], timestamp_s: int, body: bytes, content_type: str = "application/json"
+) -> dict[str, str]:
     """What goes along with a body."""
     message_id = f"msg_{message.id.hex}"
     found = {
-        "content-type": "application/json",
+        "content-type": content_type,
         "user-agent": "Metrist",
         "webhook-id": message_id,
         "webhook-timestamp": str(timestamp_s),

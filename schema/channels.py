@@ -3,7 +3,7 @@
 import json
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -124,7 +124,7 @@ def rotate(
         known = _open(conn, found.secret_id, sealer)
         old = update(channel_secrets).where(channel_secrets.c.id == found.secret_id)
         conn.execute(old.values(expires_at=now + ROTATES))
-        secret_id = _keep(conn, account_id, channel_id, Secret(known.url, signing, known.headers), sealer, now)
+        secret_id = _keep(conn, account_id, channel_id, replace(known, signing=signing), sealer, now)
         payload = _payload_of(found) | {"secret_id": str(secret_id), "is_verified": True}
         events.append(conn, found.stream, found.version, [NewEvent("channel_changed", payload, actor)], now)
 
@@ -267,7 +267,7 @@ def _keep(
     conn: Connection, account_id: AccountId, channel_id: UUID, secret: Secret, sealer: Sealer, now: datetime
 ) -> UUID:
     secret_id = uuid4()
-    plain = json.dumps({"url": secret.url, "signing": secret.signing, "headers": dict(secret.headers)}).encode()
+    plain = json.dumps(asdict(secret)).encode()
     row = {"id": secret_id, "account_id": account_id, "channel_id": channel_id, "created_at": now, "expires_at": None}
     conn.execute(insert(channel_secrets).values(**row, sealed=sealer.seal(plain, str(secret_id))))
     return secret_id

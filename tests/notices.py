@@ -1,5 +1,6 @@
 """An account with channels, and statuses that change, for tests of what is owed and sent."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,6 +13,7 @@ from domain.channels import Secret, email_config, parse_target, webhook_config
 from domain.deliveries import Kind, Notice
 from domain.ids import AccountId
 from domain.settings import Settings
+from domain.templates import OWN, Template
 from domain.windows import Weekly
 from schema import accounts, channels, deliveries, routes, sealing, silences
 from schema.channels import ChannelRow, Draft
@@ -88,9 +90,12 @@ class House:
         name: str = "",
         body: str = "metrist",
         quiet: Weekly | None = None,
+        template: Template | None = None,
+        values: Mapping[str, str] | None = None,
     ) -> ChannelRow:
-        config = webhook_config(parse_target(url), body, {}, quiet)
-        draft = Draft(name or f"hook {uuid4().hex[:6]}", ChannelKind.WEBHOOK, config, Secret(url, SIGNING))
+        secret = Secret(url, SIGNING, values=values or {})
+        config = webhook_config(parse_target(url), OWN if template else body, secret, quiet, template)
+        draft = Draft(name or f"hook {uuid4().hex[:6]}", ChannelKind.WEBHOOK, config, secret)
         sealer = sealing.open_sealer(self.control, self.settings, NOW)
         return channels.create(self.control, self.account_id, draft, sealer, NOW, actor=ME)
 

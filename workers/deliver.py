@@ -14,11 +14,14 @@ from typing import Final
 import structlog
 from redis.exceptions import RedisError
 
-from domain import webhooks
+from domain import templates, webhooks
 from domain.channels import Kind as ChannelKind
+from domain.channels import Secret, template_of
 from domain.egress import parse_allowed, parse_target
 from domain.errors import MetristError
+from domain.templates import facts_of
 from domain.webhooks import Message
+from rendering import render
 from schema import channels, keys, outbox, outcomes, repeats, sealing
 from schema.outbox import Claim
 from schema.outcomes import Outcome
@@ -120,11 +123,21 @@ def _webhook(stores: Stores, claimed: Claim, message: Message, now: datetime) ->
     if found is None:
         return Answer(None, 0, "the channel has no address; save it again")
     secret, signing = found
-    body = webhooks.body(message, claimed.channel.config["body"])
-    ours = webhooks.headers(message, signing, int(now.timestamp()), body)
+    body, content_type = _body(claimed, message, secret)
+    ours = webhooks.headers(message, signing, int(now.timestamp()), body, content_type)
     own = {name.lower(): value for name, value in secret.headers.items()}
     allowed = parse_allowed(stores.settings.egress_allow)
     return egress.post(parse_target(secret.url), {**ours, **own}, body, allowed)
+
+
+def _body(claimed: Claim, message: Message, secret: Secret) -> tuple[bytes, str]:
+    """What is sent, and of what type it is. Raises InvalidBody for a template that gives none."""
+    template = template_of(claimed.channel.config)
+    if template is None:
+        return webhooks.body(message, claimed.channel.config["body"]), "application/json"
+    (body,) = render(template, [facts_of(message, secret.values)])
+    templates.check(template, body)
+    return body.encode(), template.content_type
 
 
 def _mail(stores: Stores, claimed: Claim, message: Message, now: datetime) -> Answer:

@@ -2,8 +2,8 @@
 
 from fastapi import APIRouter
 
-from dashboards.notices import channel, channels, deliveries, mail, routes, silences
+from dashboards.notices import channel, channels, deliveries, mail, routes, silences, trying
 
 router = APIRouter(include_in_schema=False)
-for part in (channels, channel, routes, silences, deliveries, mail):
+for part in (trying, channels, channel, routes, silences, deliveries, mail):
     router.include_router(part.router)

@@ -8,8 +8,9 @@ from uuid import UUID
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
-from dashboards.notices.form import BODIES, Typed, draft, typed_of
+from dashboards.notices.form import BODIES, ESCAPES, Typed, draft, typed_of
 from dashboards.notices.sheet import REFUSALS, SAFELY, Viewing, done, sheet
+from dashboards.notices.trying import require_sound
 from domain.channels import Kind
 from domain.egress import parse_allowed
 from domain.errors import MetristError
@@ -24,6 +25,7 @@ HERE = "/channels/{channel_id}"
 LATEST = 10
 router = APIRouter()
 Text = Annotated[str, Form(max_length=5_000)]
+Template = Annotated[str, Form(max_length=20_000)]
 
 
 @router.get(HERE)
@@ -42,6 +44,9 @@ def change(
     address: Text = "",
     body: Text = "metrist",
     headers: Text = "",
+    template: Template = "",
+    escapes: Text = "json",
+    sealed: Text = "",
     days: Annotated[list[str] | None, Form(max_length=7)] = None,
     begins: Text = "",
     ends: Text = "",
@@ -52,10 +57,12 @@ def change(
     state, now = request.app.state, datetime.now(UTC)
     control, sealer = state.stores.control, sealing.open_sealer(state.stores.control, state.settings, now)
     found = channels.find(control, viewer.account_id, channel_id)
-    typed = Typed(name, url, address, body, headers, days or (), begins, ends, zone, found.config)
+    own = (template, escapes, sealed)
+    typed = Typed(name, url, address, body, headers, *own, days or (), begins, ends, zone, found.config)
     try:
         known = channels.secrets_of(control, found, sealer, now)
         wanted, _ = draft(found.kind, typed, parse_allowed(state.settings.egress_allow), known[0] if known else None)
+        require_sound(wanted.config, state.settings.base_url)
         changed = channels.change(control, viewer.account_id, channel_id, wanted, sealer, now, actor=viewer.actor)
         if found.is_verified and not changed.is_verified:
             delivery_log.ask(control, viewer.account_id, channel_id, now)
@@ -145,6 +152,7 @@ def _show(
         has_mail=bool(request.app.state.settings.smtp_url.get_secret_value()),
         form=asdict(typed or typed_of(found)),
         bodies=BODIES,
+        escapes=ESCAPES,
         days=DAYS,
         entries=entries[:LATEST],
         signing=signing,

@@ -7,8 +7,9 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
-from dashboards.notices.form import BODIES, Typed, draft
+from dashboards.notices.form import BODIES, ESCAPES, Typed, draft
 from dashboards.notices.sheet import REFUSALS, SAFELY, Viewing, sheet
+from dashboards.notices.trying import require_sound
 from domain.channels import MOST, Kind
 from domain.egress import parse_allowed
 from domain.errors import MetristError
@@ -21,6 +22,7 @@ from schema.sessions import Viewer
 HERE = "/channels"
 router = APIRouter()
 Text = Annotated[str, Form(max_length=5_000)]
+Template = Annotated[str, Form(max_length=20_000)]
 
 
 @router.get(HERE)
@@ -39,13 +41,18 @@ def create(
     address: Text = "",
     body: Text = "metrist",
     headers: Text = "",
+    template: Template = "",
+    escapes: Text = "json",
+    sealed: Text = "",
 ) -> Response:
     """Make one. A webhook's signing secret is in this answer and nowhere else; an address is asked first."""
     require(viewer.role, Permission.MANAGE_CHANNELS)
     state, now = request.app.state, datetime.now(UTC)
-    control, typed = state.stores.control, Typed(name=name, url=url, address=address, body=body, headers=headers)
+    control = state.stores.control
+    typed = Typed(name, url, address, body, headers, template, escapes, sealed)
     try:
         wanted, signing = draft(kind, typed, parse_allowed(state.settings.egress_allow))
+        require_sound(wanted.config, state.settings.base_url)
         sealer = sealing.open_sealer(control, state.settings, now)
         made = channels.create(control, viewer.account_id, wanted, sealer, now, actor=viewer.actor)
         if kind == Kind.EMAIL:
@@ -80,6 +87,7 @@ def _show(
         kind=kind.value,
         form=asdict(typed),
         bodies=BODIES,
+        escapes=ESCAPES,
         days=DAYS,
         most=MOST,
         made=made,

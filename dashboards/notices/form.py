@@ -5,16 +5,45 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from domain import webhooks, windows
-from domain.channels import Kind, Secret, check_target, email_config, parse_headers, quiet_of, webhook_config
+from domain import templates, webhooks, windows
+from domain.channels import (
+    Kind,
+    Secret,
+    check_target,
+    email_config,
+    parse_headers,
+    parse_values,
+    quiet_of,
+    template_of,
+    webhook_config,
+)
 from domain.egress import Allowed
+from domain.templates import OWN
 from schema.channels import ChannelRow, Draft
 
 BODIES = {
     "metrist": "Metrist: all there is to know, signed by the Standard Webhooks specification",
     "alertmanager": "Alertmanager, version 4: for whatever was made to receive that",
     "slack": "Slack: also Mattermost, Rocket.Chat and Discord (add /slack to its address)",
+    OWN: "A template of your own: for a receiver that wants its own words, such as PagerDuty or Telegram",
 }
+ESCAPES = {
+    "json": "JSON: a value stands between quotes, or is whole with | tojson",
+    "form": "A form: names and values with = and &, values are percent-encoded",
+    "text": "Plain text: values as they are",
+}
+FIRST_TEMPLATE = """\
+{
+  "title": "{{ headline }}",
+  "status": "{{ status }}",
+  "lines": [
+{% for notice in notices %}
+    "{{ notice.severity }}: {{ notice.text }} {{ notice.url }}"{{ "," if not loop.last }}
+{% endfor %}
+  ]
+}
+"""
+"""What stands in the form before one has written anything."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +55,9 @@ class Typed:
     address: str = ""
     body: str = "metrist"
     headers: str = ""
+    template: str = FIRST_TEMPLATE
+    escapes: str = "json"
+    sealed: str = ""
     days: Sequence[str] = ()
     begins: str = "22:00"
     ends: str = "07:00"
@@ -50,6 +82,7 @@ def typed_of(channel: ChannelRow) -> Typed:
         name=channel.name,
         address=str(channel.config.get("address", "")),
         body=str(channel.config.get("body", "metrist")),
+        **_template(channel),
         shown=channel.config,
         **hours,
     )
@@ -66,8 +99,15 @@ def draft(kind: Kind, typed: Typed, allowed: Allowed, before: Secret | None = No
     keeps = before is not None and not typed.url.strip()
     url = before.url if before and keeps else typed.url
     headers = dict(before.headers) if before and keeps and not typed.headers.strip() else parse_headers(typed.headers)
+    template = templates.parse(typed.template, typed.escapes) if typed.body == OWN else None
     target = check_target(url, allowed)
     signing = before.signing if before else webhooks.make_secret(secrets.token_bytes)
-    secret = Secret(url.strip(), signing, headers)
-    made = Draft(typed.name, kind, webhook_config(target, typed.body, headers, quiet), secret)
+    values = dict(before.values) if before and not typed.sealed.strip() else parse_values(typed.sealed)
+    secret = Secret(url.strip(), signing, headers, values)
+    made = Draft(typed.name, kind, webhook_config(target, typed.body, secret, quiet, template), secret)
     return made, "" if before else signing
+
+
+def _template(channel: ChannelRow) -> dict[str, str]:
+    own = template_of(channel.config)
+    return {"template": own.source, "escapes": own.escapes} if own else {}

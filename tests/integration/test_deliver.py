@@ -14,8 +14,10 @@ import pytest
 import standardwebhooks
 from sqlalchemy import Engine, update
 
+from domain import webhooks
 from domain.deliveries import Kind
 from domain.settings import Settings
+from domain.templates import Template
 from schema import channels, delivery_log, keys, sealing
 from schema.control import tables
 from tests.notices import HOUR, ME, SIGNING, House, a_fire, its_end
@@ -86,6 +88,42 @@ def test_each_dialect_is_spoken(stores: Stores, house: House, receiver: Receiver
     fire(house)
     run(stores)
     assert {"metrist": "data", "alertmanager": "groupKey", "slack": "attachments"}[body] in receiver.received[0].json
+
+
+def test_a_body_of_ones_own_is_signed_and_has_its_type(stores: Stores, house: House, receiver: Receiver) -> None:
+    own = Template("key={{ sealed.key }}&text={{ headline }}", "form")
+    house.webhook(receiver.url, template=own, values={"key": "R0&x"})
+    fire(house)
+    run(stores)
+    (came,) = receiver.received
+    assert came.headers["content-type"] == "application/x-www-form-urlencoded"
+    assert came.body.startswith(b"key=R0%26x&text=c0%20%28node%20web-1%29%20fires")
+    signed = webhooks.signature(
+        [SIGNING], came.headers["webhook-id"], int(came.headers["webhook-timestamp"]), came.body
+    )
+    assert came.headers["webhook-signature"] == signed
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ('{\n"a": {{ notices[0].nope }}}', "Line 2 of the template: "),
+        ('{"a": }', "What comes of the template is no JSON: "),
+        (
+            "{% for a in 'a' * 99999 %}{% for b in 'b' * 99999 %}{% endfor %}{% endfor %}",
+            "The template: it ",
+        ),
+    ],
+)
+def test_a_template_that_gives_no_body_is_said_and_tried_again(
+    stores: Stores, house: House, receiver: Receiver, source: str, said: str
+) -> None:
+    house.webhook(receiver.url, template=Template(source))
+    fire(house)
+    run(stores)
+    (row,) = house.rows()
+    assert (row.state, row.attempts, receiver.received) == ("owed", 1, [])
+    assert said in row.reason and row.next_attempt_at > now()
 
 
 def test_a_replaced_secret_signs_for_a_day(stores: Stores, house: House, receiver: Receiver) -> None:

@@ -4,7 +4,7 @@ from importlib.metadata import packages_distributions
 
 import pytest
 
-OURS = ("domain", "schema", "api", "workers", "dashboards", "agent", "metrist")
+OURS = ("domain", "schema", "rendering", "api", "workers", "dashboards", "agent", "metrist")
 
 
 @pytest.mark.parametrize("name", OURS)
