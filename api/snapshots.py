@@ -109,6 +109,8 @@ async def post_snapshots(request: Request) -> Response:
     )
     is_duplicate = bool(admitted.accepted) and await store(ingest, settings, account, batch, admitted)
     ingest.tally.note(admitted, is_duplicate=is_duplicate)
+    if not is_duplicate:
+        request.app.state.lateness.note(principal.account_id, admitted.nodes, admitted.span_s, received_s)
     door.admitted(request, admitted.nodes, admitted.accepted, admitted.refusals, is_twin=is_duplicate)
     if admitted.refused:
         reasons = {refusal.reason: refusal.count for refusal in admitted.refusals}

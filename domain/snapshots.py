@@ -60,6 +60,7 @@ class Admitted:
     snapshots   a JSON array of {"node", "ts", "metrics"}, without line feeds, keys canonical; b"" when nothing is
     nodes       names of the nodes, also of those whose samples were all refused
     is_dated    every snapshot says its own time, so that an equal body is a resend
+    span_s      the oldest and the newest time of what is kept, Unix seconds; None when nothing is
     """
 
     snapshots: bytes
@@ -67,6 +68,7 @@ class Admitted:
     nodes: frozenset[str]
     is_dated: bool
     refusals: list[Refusal] = field(default_factory=list)
+    span_s: tuple[float, float] | None = None
 
     @property
     def refused(self) -> int:
@@ -133,7 +135,7 @@ class Admission:
         array = _as_array(body, len(snapshots)) if is_plain else None
         if array is None:
             return None
-        return Admitted(array, samples, nodes, is_dated=True)
+        return Admitted(array, samples, nodes, is_dated=True, span_s=(oldest, newest))  # type: ignore[arg-type]
 
     def _rewrite(self, found: Sequence[Any], bounds: Bounds) -> Admitted:
         """Judge each sample by itself and write the good ones anew."""
@@ -154,7 +156,9 @@ class Admission:
         if not nodes and not ledger.refusals:
             raise InvalidBody("the body holds no snapshot")
         snapshots = self._encode(kept) if kept else b""
-        return Admitted(snapshots, accepted, frozenset(nodes), is_dated, list(ledger.refusals.values()))
+        times = [float(judged["ts"]) for judged in kept]
+        span_s = (min(times), max(times)) if times else None
+        return Admitted(snapshots, accepted, frozenset(nodes), is_dated, list(ledger.refusals.values()), span_s)
 
     def _judge(self, snapshot: Any, position: int, bounds: Bounds, ledger: "_Ledger") -> dict[str, Any] | None:
         where = f"snapshot {position}"

@@ -1,5 +1,7 @@
 """When we could hear nodes: the signs of those who take pings, and the outages between them."""
 
+from typing import Any
+
 import redis
 import redis.asyncio
 
@@ -21,6 +23,13 @@ async def sign(client: redis.asyncio.Redis, now_ms: int, *, is_first: bool = Fal
     gap = GAP_AT_START_MS if is_first else GAP_MS
     since: int = await _HEARING.run(client, [keys.HEARING, keys.OUTAGES], [now_ms, gap, int(is_first), KEEP_MS])
     return since
+
+
+async def outages(client: redis.asyncio.Redis) -> list[tuple[int, int]]:
+    """When nobody took pings, [from, to) in Unix ms, of the last week. Raises StoreUnavailable."""
+    with redis_faults():
+        found: Any = await client.zrange(keys.OUTAGES, 0, -1)
+    return [_outage(outage) for outage in found]
 
 
 def read(client: redis.Redis) -> Hearing | None:

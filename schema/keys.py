@@ -18,6 +18,7 @@ script may take several of them. `<node>` is a node's name, which holds no brace
 | reports:{<account>}         | hash   | `schema.reports.Report.field` → MessagePack of the report | a day unsaid
 | readings:{<account>}        | hash   | the same field → MessagePack of value and Unix ms         | an hour
 | door:{<account>}:<outcome>  | stream | `entry`: JSON of `domain.door.Entry`; accepted or refused   | an hour
+| late:{<account>}            | stream | `late`: JSON of `domain.lateness.Late`: what came late     | a day
 | figures                     | hash   | process/host/pid → MessagePack of `schema.own_figures.Kept` | a minute unsaid
 | audit:rollups               | hash   | how far the nightly audit of rollups is; what it found    | till the next
 | alive:<process>             | string | Unix ms: a process's sign of life                         | ALIVE_S
@@ -111,6 +112,10 @@ def readings(account_id: AccountId) -> str:
 def door(account_id: AccountId, outcome: str) -> str:
     """`outcome` is "accepted" or "refused"."""
     return f"door:{{{account_id}}}:{outcome}"
+
+
+def lateness(account_id: AccountId) -> str:
+    return f"late:{{{account_id}}}"
 
 
 def process_alive(process: str) -> str:

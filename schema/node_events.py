@@ -1,13 +1,14 @@
-"""What the log tells of one node: for its page, and for the graphs that its past lies under."""
+"""What the log tells of nodes: for the page of one, and for the graphs that their past lies under."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Engine, Select, select
+from sqlalchemy import Connection, Engine, Select, func, select
 
 from domain.events import Event
 from domain.history import STANDINGS
+from domain.ids import AccountId
 from schema.control.engine import reading
 from schema.control.tables import events
 from schema.events import to_event
@@ -37,6 +38,42 @@ class Page:
     events: Sequence[Event]
     after: Event | None
     has_older: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Moves:
+    """How several nodes stood: the events that changed it, oldest first, and by stream the one before the first.
+
+    is_cut  there are more, older ones, than were asked for
+    """
+
+    events: Sequence[Event]
+    before: Mapping[str, Event]
+    is_cut: bool
+
+
+def moves(
+    engine: Engine, account_id: AccountId, found: Collection[NodeRow], since: datetime, until: datetime, at_most: int
+) -> Moves:
+    """What changed how these nodes stood in [since, until); the newest when there is more than `at_most`."""
+    theirs = (
+        events.c.stream.in_([f"node/{node.id}" for node in found]),
+        events.c.account_id == account_id,
+        events.c.type.in_(STANDINGS),
+    )
+    newest = select(events).where(*theirs, events.c.at >= since, events.c.at < until).order_by(events.c.seq.desc())
+    with reading(engine) as conn:
+        moved = [to_event(record) for record in conn.execute(newest.limit(at_most + 1))]
+        is_cut = len(moved) > at_most
+        moved = moved[:at_most][::-1]
+        earlier = events.c.seq < moved[0].seq if is_cut else events.c.at < since
+        last = select(func.max(events.c.seq)).where(*theirs, earlier).group_by(events.c.stream)
+        stood = {event.stream: event for event in _those(conn, last)}
+    return Moves(moved, stood, is_cut)
+
+
+def _those(conn: Connection, seqs: Select[tuple[int]]) -> list[Event]:
+    return [to_event(record) for record in conn.execute(select(events).where(events.c.seq.in_(seqs)))]
 
 
 def between(engine: Engine, node: NodeRow, since: datetime, until: datetime, at_most: int) -> Recorded:

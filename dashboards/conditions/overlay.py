@@ -1,6 +1,6 @@
 """When conditions fired, as JSON: what graphs lie over."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -28,10 +28,10 @@ EVENTS_MAX = 500
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a graph shows; empty is anything."""
+    """What a graph shows; empty is anything. The node "" is that of groups of no node."""
 
     metrics: frozenset[str]
-    node: str
+    nodes: frozenset[str]
 
 
 @router.get(f"{HERE}/overlay.json")
@@ -47,10 +47,25 @@ async def overlay(
     now_s = datetime.now(UTC).timestamp()
     from_s, to_s = instant(since, now_s), min(instant(until, now_s), now_s)
     window = (datetime.fromtimestamp(max(0.0, from_s), UTC), datetime.fromtimestamp(max(0.0, to_s), UTC))
-    wanted = Wanted(frozenset(metric or ()), node)
+    wanted = Wanted(frozenset(metric or ()), frozenset([node] if node else []))
     control = request.app.state.stores.control
     found = await to_thread.run_sync(_read, control, viewer.account_id, wanted, *window)
     return JSONResponse({"from_s": from_s, "to_s": to_s, "periods": found}, headers={"Cache-Control": "no-store"})
+
+
+def read(
+    engine: Engine,
+    account_id: AccountId,
+    metrics: Collection[str],
+    nodes: Collection[str],
+    since: datetime,
+    until: datetime,
+) -> list[dict[str, Any]]:
+    """The same periods for graphs of several nodes; those of groups that are of no node are among them."""
+    if not metrics and not nodes:
+        return []
+    wanted = Wanted(frozenset(metrics), frozenset(["", *nodes] if nodes else []))
+    return _read(engine, account_id, wanted, since, until)
 
 
 def _read(
@@ -70,8 +85,12 @@ def _read(
 def _fits(condition: Condition, wanted: Wanted) -> bool:
     rule = condition.spec.rule
     if not isinstance(rule, MetricRule):
-        return bool(wanted.node)
+        return bool(wanted.nodes)
     return not wanted.metrics or rule.query.metric in wanted.metrics
+
+
+def _concerns(labels: Mapping[str, str], wanted: Wanted) -> bool:
+    return not wanted.nodes or labels.get("node", "") in wanted.nodes
 
 
 def _periods(
@@ -79,7 +98,7 @@ def _periods(
 ) -> Iterator[dict[str, Any]]:
     by_stream: dict[str, list[Event]] = {}
     for event in found:
-        if not wanted.node or event.payload["labels"].get("node") == wanted.node:
+        if _concerns(event.payload["labels"], wanted):
             by_stream.setdefault(event.stream, []).append(event)
     for events in by_stream.values():
         state, began = State(events[0].payload.get("from", State.OK)), since
@@ -96,7 +115,7 @@ def _lasting(
 ) -> Iterator[dict[str, Any]]:
     """What has been so since before the window."""
     for row in rows:
-        if not wanted.node or row.group.labels.get("node") == wanted.node:
+        if _concerns(row.group.labels, wanted):
             yield from _period(condition, row.group, row.status.state, max(row.status.since, since), until)
 
 
@@ -108,6 +127,8 @@ def _period(
             "condition": condition.name,
             "href": place(condition.id),
             "group": group_name(group),
+            "node": group.labels.get("node", ""),
+            "metrics": [rule.query.metric] if isinstance(rule := condition.spec.rule, MetricRule) else [],
             "severity": condition.spec.severity.value,
             "state": state.value,
             "from_s": began.timestamp(),

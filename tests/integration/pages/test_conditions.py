@@ -245,6 +245,16 @@ def test_overlays_tell_when_it_was_not_ok(site: Site, home: Tenant, browser: htt
     assert [one["state"] for one in later] == ["firing"]
 
 
+def test_graphs_of_several_nodes_are_told_when_it_was_not_ok(site: Site, home: Tenant, browser: httpx.Client) -> None:
+    fire(site, a_condition(site, home))
+    metrics = ["cpu.busy_percent"]
+    for nodes in (["web-1", "db-1"], []):
+        told = browser.post("/api/v1/overlay", json={"nodes": nodes, "metrics": metrics}).json()["conditions"]
+        assert [(one["state"], one["node"], one["metrics"]) for one in told] == [("firing", "web-1", metrics)]
+    for other in ({"nodes": ["db-1"], "metrics": metrics}, {"nodes": ["web-1"], "metrics": ["other"]}, {}):
+        assert browser.post("/api/v1/overlay", json=other).json()["conditions"] == []
+
+
 def test_nothing_of_another_account_is_shown(site: Site, home: Tenant) -> None:
     condition = a_condition(site, home, "canary condition")
     fire(site, condition)
