@@ -1,15 +1,15 @@
 """Which batches have been stored: what makes a resend count once, across API processes and restarts.
 
 A batch is claimed in Redis before it is spooled and marked stored after; a claim left by a dead process lapses by
-itself. What a process itself has stored it also knows without Redis. While Redis is away the ids of inserted segments
-are kept as files in the spool, so that nothing is forgotten by a crash either (ADR 0004).
+itself. What a process itself has stored it also knows without Redis, and its successor by a journal in the spool's
+folder. Ids that Redis may not have are kept there, too, until it has them (ADR 0004, ADR 0022).
 """
 
 import asyncio
 import contextlib
 import os
 import socket
-from collections import OrderedDict
+import time
 from collections.abc import Iterable
 from hashlib import blake2b
 from pathlib import Path
@@ -20,6 +20,7 @@ from redis.exceptions import RedisError
 
 from domain.errors import Overloaded
 from schema import keys
+from schema.recent import Journal, Recent, digest
 
 log = structlog.get_logger()
 CLAIM_S = 30
@@ -44,7 +45,10 @@ class Batches:
         self._folder = folder
         # Who holds this folder is alone with it, so an equal claim in Redis is that of a dead predecessor.
         self._claim = b"p" + f"{socket.gethostname()}:{folder.resolve()}".encode()
-        self._stored: OrderedDict[str, None] = OrderedDict()
+        self._stored = Recent(memory_s, _LOCAL_MAX)
+        self._journal = Journal(folder, memory_s, _LOCAL_MAX)
+        for known in self._journal.read(time.time()):
+            self._stored.add(known, time.monotonic())
         self._pending: dict[str, asyncio.Future[bool]] = {}
         self._unsettled: dict[str, None] = {}
         self._wake = asyncio.Event()
@@ -63,7 +67,7 @@ class Batches:
         """
         key = keys.batch(account, batch)
         while True:
-            if key in self._stored:
+            if digest(key) in self._stored:
                 return False
             pending = self._pending.get(key)
             if pending is None:
@@ -99,11 +103,12 @@ class Batches:
             await self._redis.delete(key)
 
     def keep(self, token: str, found: Iterable[tuple[str, str]]) -> None:
-        """Called from the drain before a segment is removed: write down the ids that Redis may not have.
+        """Called from the drain before a segment is removed: note its ids for our successor, and those for Redis.
 
-        Costs little while Redis keeps up.
+        Costs little while Redis keeps up. Raises OSError.
         """
         ids = [keys.batch(account, batch) for account, batch in found]
+        self._journal.write(map(digest, ids), time.time())
         ids = [key for key in ids if key in self._unsettled or key in self._pending]
         if not ids:
             return
@@ -154,10 +159,7 @@ class Batches:
             self._wake.set()
 
     def _remember(self, key: str) -> None:
-        self._stored[key] = None
-        self._stored.move_to_end(key)
-        if len(self._stored) > _LOCAL_MAX:
-            self._stored.popitem(last=False)
+        self._stored.add(digest(key), time.monotonic())
 
     def _finish(self, key: str) -> None:
         pending = self._pending.pop(key, None)
