@@ -11,9 +11,12 @@ GONE_WITHIN_S = 5.0
 
 
 def record(path: Path, pid: int) -> None:
-    """Write who runs: its pid and, on the second line, when it started, since the kernel gives pids out again."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with contextlib.suppress(psutil.NoSuchProcess):
+    """Write who runs: its pid and, on the second line, when it started, since the kernel gives pids out again.
+
+    A full disk must not stop the supervisor that writes here; where the kernel ties children to us, nobody misses it.
+    """
+    with contextlib.suppress(psutil.NoSuchProcess, OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f"{pid}\n{psutil.Process(pid).create_time()}\n")
 
 

@@ -1,5 +1,6 @@
 """Carries sealed spool segments into ClickHouse, oldest first, one INSERT each, two at a time under load."""
 
+import os
 import random
 import threading
 import time
@@ -89,22 +90,32 @@ class Drain:
         return all(list(self._carriers.map(self._carry, found)))
 
     def _carry(self, segment: Segment) -> bool:
-        """Insert a segment, or say why it waits; not while a backup takes its moment (schema/hold.py)."""
+        """Insert a segment, or say why it waits; not while a backup takes its moment (schema/hold.py).
+
+        Whatever fails here, the thread goes on: what is inserted again under its token counts once.
+        """
         if self._is_failing:
             return False
-        with self._hold.shared(self._stopping.is_set) as is_held:
-            return is_held and self._carry_held(segment)
-
-    def _carry_held(self, segment: Segment) -> bool:
         try:
-            self._insert(segment)
+            with self._hold.shared(self._stopping.is_set) as is_held:
+                if is_held:
+                    self._insert_or_set_aside(segment)
+                return is_held
         except StoreUnavailable as error:
             return self._wait(segment, error.detail)
+        except (DatabaseError, OSError) as error:  # among them a full disk, ours or the store's
+            return self._wait(segment, str(error)[:300])
+        except Exception as error:
+            log.error("segment_failed", segment=segment.token, exc_info=error)
+            return self._wait(segment, type(error).__name__)
+
+    def _insert_or_set_aside(self, segment: Segment) -> None:
+        try:
+            self._insert(segment)
         except DatabaseError as error:
-            if not any(code in str(error) for code in _BAD_DATA):
-                return self._wait(segment, str(error)[:300])
+            if not _is_bad_data(error):
+                raise
             self._set_aside(segment, error)
-        return True
 
     def _wait(self, segment: Segment, reason: str) -> bool:
         self._is_failing = True
@@ -127,6 +138,8 @@ class Drain:
             try:
                 samples.insert(self._clickhouse, line, f"{segment.token}-{number}")
             except DatabaseError as bad:
+                if not _is_bad_data(bad):  # it is not the line's fault: all of it again, which counts once
+                    raise
                 log.error("batch_refused", segment=segment.token, line=number, error=str(bad)[:500])
                 refused.append(line)
         if refused:
@@ -141,6 +154,13 @@ class Drain:
         self._on_stored(segment.token)
 
 
+def _is_bad_data(error: DatabaseError) -> bool:
+    return any(code in str(error) for code in _BAD_DATA)
+
+
 def _write_lines(path: Path, lines: list[bytes]) -> None:
     path.parent.mkdir(exist_ok=True)
-    path.write_bytes(b"".join(lines))
+    with path.open("wb") as file:
+        file.writelines(lines)
+        file.flush()
+        os.fsync(file.fileno())
