@@ -5,7 +5,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench import conditions, fleet, graphs, ingest, live, nodes_page, pings, reads, victoria, year
+from bench import conditions, fleet, graphs, ingest, live, nodes_page, pings, reads, soak, victoria, year
 from bench.platform import Platform
 from bench.report import Report
 from bench.victoria import Victoria
@@ -20,12 +20,13 @@ def main() -> None:
     parser.add_argument(
         "--parts",
         default="idle,w1,reads,w2,pings,fleet",
-        help="comma-separated: idle, quick, w1, reads, w2, pings, fleet, nodes, live, year, conditions",
+        help="comma-separated: idle, quick, w1, reads, w2, pings, fleet, nodes, live, year, conditions, soak",
     )
     parser.add_argument(
         "--folder", type=Path, help="where the workload's files are kept (default: /dev/shm or the temp dir)"
     )
     parser.add_argument("--tree", type=Path, help="an older checkout, for `nodes` to compare with")
+    parser.add_argument("--minutes", type=float, default=60.0, help="how long `soak` lasts")
     parser.add_argument("--dry", action="store_true", help="do not append to RESULTS.md")
     arguments = parser.parse_args()
     parts = arguments.parts.split(",")
@@ -49,6 +50,8 @@ def main() -> None:
         conditions.measure(report)
     if "year" in parts:
         _year(report)
+    if "soak" in parts:
+        soak.measure(report, arguments.minutes)
     if "nodes" in parts:
         nodes_page.measure(report, "nodes page")
         if arguments.tree:

@@ -83,6 +83,11 @@ class Platform:
         self._folder.cleanup()
 
     @property
+    def pid(self) -> int:
+        """Of `metrist up` itself."""
+        return self._process.pid
+
+    @property
     def address(self) -> tuple[str, int]:
         host, _, port = self.url.removeprefix("http://").partition(":")
         return host, int(port)
