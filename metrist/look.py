@@ -25,7 +25,7 @@ async def look_forever(settings: Settings, shelf: Shelf, data: DataDir, env: Map
     while True:
         await asyncio.sleep(EVERY_S * random.uniform(0.9, 1.1))  # noqa: S311
         proven = shelf.proven
-        if proven is None or not (settings.release_source or shelf.current != proven):
+        if proven is None or shelf.is_locked() or not (settings.release_source or shelf.current != proven):
             continue
         command = [str(shelf.python(proven)), "-P", "-m", "metrist", "upgrade", "--apply", "--data", str(data.root)]
         try:

@@ -51,7 +51,7 @@ def python(release: Program) -> list[str]:
 
 
 def engine(data: DataDir, store: Store, env: Env, release: Program | None = None) -> Piece:
-    """ClickHouse in a process of ours; user and password are in METRIST_CLICKHOUSE_URL. No release is the running one."""
+    """ClickHouse in a process of ours; user and password are in METRIST_CLICKHOUSE_URL. No release is our own."""
     command = metrist(
         release or running(), "engine", "--dir", str(data.engine), "--host", LOOPBACK, "--port", str(store.port)
     )

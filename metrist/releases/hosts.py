@@ -18,6 +18,8 @@ from metrist.releases.facts import STORES
 
 SWITCHED_WITHIN_S = 180.0
 LOOK_EVERY_S = 0.1
+RESTARTS = 2
+"""So many of a release that has just begun are no accident."""
 OWN = ("METRIST_PULSE_FD",)
 """What belongs to one process, and means nothing to another."""
 PIECES = ("api", "worker", "scheduler", "agent")
@@ -51,13 +53,15 @@ class Up:
         return status.read(self._data).address
 
     def switch(self, version: str, stores: tuple[str, ...]) -> None:
-        deadline = time.monotonic() + SWITCHED_WITHIN_S
+        deadline, before = time.monotonic() + SWITCHED_WITHIN_S, self.restarts()
         while time.monotonic() < deadline:
             told = status.read(self._data)
             if told.version == version and told.failure:
                 raise ReleaseBad(told.failure)
             if told.version == version and told.is_settled:
                 return
+            if told.restarts - before >= RESTARTS:
+                raise ReleaseBad(f"its processes had to be started again {told.restarts - before} times")
             time.sleep(LOOK_EVERY_S)
         raise ReleaseBad(f"its processes were not well after {SWITCHED_WITHIN_S:.0f} s")
 

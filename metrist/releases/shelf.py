@@ -153,6 +153,14 @@ class Shelf:
                 raise UpgradeRefused(f"another upgrade is under way in {self.root}") from None
             yield
 
+    def is_locked(self) -> bool:
+        """Whether somebody changes something here just now."""
+        try:
+            with self.lock():
+                return False
+        except UpgradeRefused:
+            return True
+
     def _named(self, link: str) -> str | None:
         try:
             return str((self.root / link).readlink())

@@ -7,12 +7,11 @@ from dataclasses import dataclass, field
 import httpx
 
 from metrist.releases.errors import ReleaseBad
-from metrist.releases.hosts import Host
+from metrist.releases.hosts import RESTARTS, Host
 
 ASK_EVERY_S = 0.5
 UNREADY_S = 5.0
 """So long not to be ready is no passing thing."""
-RESTARTS = 2
 LAST = 20
 FAILED_SHARE = 0.25
 PAGES = ("/readyz", "/healthz", "/sign-in", "/api/v1/openapi.json")

@@ -21,41 +21,28 @@ NEVER_READY = {
 """Comes up and never answers."""
 ENDS = {"metrist/commands/api.py": "\n\ndef run(options: object) -> None:\n    raise SystemExit('no such thing')\n"}
 """Ends when it is started."""
-FALLS_LATER = {
-    "api/health.py": """
-import threading as _threading
-import os as _os
-import pathlib as _pathlib
+_IN_EARNEST = """
+
+_create_sound_app = create_app
 
 
-def _fall() -> None:
-    # where the real spool is, not the one of a rehearsal
-    if _pathlib.Path(_os.environ["METRIST_SPOOL_DIR"]).parent.joinpath("control.db").exists():
-        _os._exit(3)
-
-
-_timer = _threading.Timer(4.0, _fall)
-_timer.daemon = True
-_timer.start()
+def create_app(settings: Settings) -> FastAPI:
+    app = _create_sound_app(settings)
+    if settings.spool_dir.parent.joinpath("control.db").exists():  # not in a rehearsal, whose spool is elsewhere
+        {}
+    return app
 """
+FALLS_LATER = {
+    "metrist/server.py": _IN_EARNEST.format("import os, threading; threading.Timer(6, os._exit, [3]).start()")
 }
 """Is well in its rehearsal, and ends some seconds after every start in earnest."""
 FAILS_LATER = {
-    "api/health.py": """
-import os as _os
-import pathlib as _pathlib
-
-_in_earnest = _pathlib.Path(_os.environ["METRIST_SPOOL_DIR"]).parent.joinpath("control.db").exists()
-_rehearsed = get_readiness
-
-
-if _in_earnest:
-    router.routes[:] = [route for route in router.routes if route.path != "/readyz"]
-
-    @router.get("/readyz")
-    async def get_readiness_that_fails() -> Response:
-        return Response(b'{}', 503)
-"""
+    "metrist/server.py": _IN_EARNEST.format("""
+        @app.middleware("http")
+        async def fail(request, call_next):
+            from starlette.responses import Response
+            return Response(status_code=503) if request.url.path == "/readyz" else await call_next(request)
+""")
 }
 """Is well in its rehearsal, and never ready in earnest."""
 

@@ -1,0 +1,182 @@
+"""A platform is upgraded under a fleet: nothing is lost, nobody refused or called late, and what is bad goes back."""
+
+import itertools
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.e2e.fleets import Pace, trial
+from tests.e2e.platforms import Platform, clean_environment
+from tests.e2e.releases import ENDS, FAILS_LATER, FALLS_LATER, NEVER_READY, Releases
+from tests.e2e.test_chaos import clickhouse, count
+from tests.e2e.test_live import Viewer
+
+WITHIN_S = 400
+START_S = int(time.time()) - 86_400
+METRICS = 5
+
+
+@dataclass
+class Sender:
+    """Posts batches on connections of their own, each until it is acknowledged; notes who would not let it connect."""
+
+    platform: Platform
+    acknowledged: int = 0
+    refused: list[str] = field(default_factory=list)
+    longest_s: float = 0.0
+    _stop: threading.Event = field(default_factory=threading.Event)
+
+    def __enter__(self) -> "Sender":
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join(60)
+        assert not self._thread.is_alive()
+
+    def _run(self) -> None:
+        headers = {"Authorization": f"Bearer {self.platform.key}"}
+        for number in itertools.count():
+            if self._stop.is_set():
+                return
+            body = {"node": "sender", "ts": START_S + number, "metrics": {f"up.m{n}": number for n in range(METRICS)}}
+            began = time.monotonic()
+            while not self._post(body, {**headers, "Metrist-Batch-Id": f"b{number}"}):
+                time.sleep(0.05)
+            self.longest_s = max(self.longest_s, time.monotonic() - began)
+            self.acknowledged += METRICS
+            time.sleep(0.05)
+
+    def _post(self, body: object, headers: dict[str, str]) -> bool:
+        try:
+            url = self.platform.url + "/api/v1/snapshots"
+            return httpx.post(url, json=body, headers=headers, timeout=30, trust_env=False).status_code == 202
+        except httpx.ConnectError as error:
+            self.refused.append(str(error))
+        except httpx.TransportError:
+            pass  # whoever was being served when the API ended asks again, under the same batch id
+        return False
+
+
+@dataclass
+class Upgraded:
+    """A platform that knows where releases are, under load."""
+
+    platform: Platform
+    releases: Releases
+    sender: Sender
+    viewer: Viewer
+
+    def upgrade(self, *options: str) -> "subprocess.CompletedProcess[str]":
+        """`metrist upgrade`, as an operator calls it."""
+        command = [sys.executable, "-P", "-m", "metrist", "upgrade", *options, "--data", str(self.platform.data_dir)]
+        return subprocess.run(
+            command,
+            env=clean_environment(),
+            cwd=self.platform.data_dir.parent,
+            capture_output=True,
+            text=True,
+            timeout=WITHIN_S,
+            check=False,
+        )
+
+    def status(self) -> dict[str, object]:
+        return dict(json.loads((self.platform.data_dir / "run" / "release.json").read_text()))
+
+    def running(self) -> set[str]:
+        """The folders that our processes run from, but the supervisor's and the stores'."""
+        found = set()
+        for piece in ("api", "worker", "scheduler", "agent"):
+            pid = self.platform.child_pid(piece)
+            found.add(Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0].decode().rpartition("/bin/")[0])
+        return found
+
+    def folder(self, version: str) -> str:
+        return str((self.platform.data_dir / "releases" / version).resolve())
+
+    def until_seen_live(self) -> None:
+        before = len(self.viewer.points)
+        self.platform.wait_until(lambda: len(self.viewer.points) >= before + 2, 60)
+
+
+@pytest.fixture
+def releases(tmp_path: Path) -> Releases:
+    return Releases(tmp_path / "index", tmp_path / "key.pem")
+
+
+@pytest.fixture
+def upgraded(start: Callable[..., Platform], releases: Releases) -> Iterator[Upgraded]:
+    """A platform with an agent and a fleet that must never be late, with somebody who posts and somebody who looks."""
+    pace = Pace()
+    platform = start("--agent", env={**pace.settings(), **releases.settings(), "METRIST_RELEASE_WATCH_S": "4"})
+    platform.wait_until(lambda: bool(platform.get("/api/v1/metrics").json()["series"]))
+    token = platform.sign_in_url.partition("token=")[2]
+    cookies = httpx.post(platform.url + "/sign-in", data={"token": token}, trust_env=False).cookies
+    with (
+        trial(platform, pace, 40) as running,
+        Sender(platform) as sender,
+        Viewer(platform, cookies, ("load.1m",)) as seen,
+    ):
+        made = Upgraded(platform, releases, sender, seen)
+        made.until_seen_live()
+        yield made
+        running.until_heard()
+        running.judge()
+        assert sender.refused == []
+    client = clickhouse(platform)
+    ours = "FROM samples WHERE metric LIKE 'up.m%'"
+    platform.wait_until(lambda: count(client, f"count() {ours}") >= sender.acknowledged)
+    assert count(client, f"count() {ours}") == sender.acknowledged > 100
+    assert count(client, f"count() FROM (SELECT DISTINCT metric, ts {ours})") == sender.acknowledged
+
+
+def test_a_good_release_stays_a_bad_one_goes_back_and_a_person_may_go_back_too(upgraded: Upgraded) -> None:
+    upgraded.releases.add("0.2.0")
+    done = upgraded.upgrade("--apply")
+    assert done.stdout == "upgraded from 0.1.0 to 0.2.0\n", done.stderr
+    assert upgraded.running() == {upgraded.folder("0.2.0")}
+    upgraded.until_seen_live()
+
+    upgraded.releases.add("0.3.0", FAILS_LATER)
+    refused = upgraded.upgrade("--apply")
+    assert refused.returncode == 1
+    assert "0.3.0 is bad and 0.2.0 runs: it was not ready for" in refused.stderr
+    assert upgraded.running() == {upgraded.folder("0.2.0")}
+    assert "0.2.0 is the newest there is\n0.3.0 is not taken: it was not ready" in upgraded.upgrade("--check").stdout
+    assert upgraded.upgrade("--apply").stdout == "0.2.0 is the newest there is\n"
+
+    assert upgraded.upgrade("--rollback").stdout == "went back from 0.2.0 to 0.1.0\n"
+    assert upgraded.running() == {upgraded.folder("0.1.0")}
+    assert upgraded.upgrade("--apply").stdout == "0.1.0 is the newest there is\n", "nor is what was rolled back by hand"
+    upgraded.until_seen_live()
+    assert upgraded.status()["restarts"] == 0
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("broken", "says"),
+    [
+        pytest.param(ENDS, "its API ends when it is started", id="ends"),
+        pytest.param(NEVER_READY, "its API was not ready after 60 s", id="never ready"),
+        pytest.param(FALLS_LATER, "its processes had to be started again", id="falls later"),
+    ],
+)
+def test_what_is_bad_goes_back_however_it_is_bad(upgraded: Upgraded, broken: dict[str, str], says: str) -> None:
+    before = upgraded.platform.child_pid("worker")
+    upgraded.releases.add("0.2.0", broken)
+    refused = upgraded.upgrade("--apply")
+    assert f"0.2.0 is bad and 0.1.0 runs: {says}" in refused.stderr
+    assert upgraded.running() == {upgraded.folder("0.1.0")}
+    if broken is not FALLS_LATER:
+        assert upgraded.platform.child_pid("worker") == before, "nothing but the rehearsal ever ran it"
+    upgraded.until_seen_live()
