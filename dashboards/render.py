@@ -30,8 +30,15 @@ def page(
         "place": place,
         "now_s": datetime.now(UTC).timestamp(),
         "request": request,
+        "is_full": viewer is not None and _is_full(request),
     }
     return HTMLResponse(_environment().get_template(template).render(known | context), status)
+
+
+def _is_full(request: Request) -> bool:
+    """Whether samples are refused just now for want of room."""
+    ingest = getattr(request.app.state, "ingest", None)
+    return ingest is not None and ingest.room.short() is not None
 
 
 @cache
