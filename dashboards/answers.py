@@ -22,10 +22,11 @@ from dashboards.charts import natural_key
 from dashboards.format import Unit, unit_of
 from domain import formula
 from domain import series as planning
+from domain.errors import InvalidQuery
 from domain.ids import AccountId
 from domain.lines import Line, calculate, largest, name_lines
 from domain.query import LINES_MAX, LINES_OF_KIND, Graph, Query
-from domain.series import Plan, Retention, Window
+from domain.series import Plan, Resolution, Retention, Window
 from domain.settings import Settings
 from schema import query as store
 from schema.answers import Answers
@@ -36,6 +37,8 @@ READS_AT_ONCE: Final = 4
 CELLS_MAX: Final = 2_000_000
 """Values of one query in one answer: lines by buckets."""
 _DAY_S: Final = 86_400
+_EDGE_S: Final = 300
+"""A range as long as samples are kept begins a moment before that, by the time it is asked for."""
 _GROWTH: Final = {Unit.BYTES: Unit.BYTES_PER_S, Unit.COUNT: Unit.PER_S}
 
 
@@ -130,15 +133,30 @@ def _size(read: store.Read) -> int:
 
 
 def plan_for(asked: Asked, kept: Retention, now_s: float) -> Plan:
-    """Step and tier for a graph: a comparison is read from the tier of now, so one that still has it is taken."""
+    """Step and tier for a graph: a comparison is read from the tier of now, so one that still has it is taken.
+
+    Raises InvalidQuery for what can't be read.
+    """
     plan = planning.plan(asked.window, asked.points, kept, now_s, asked.step_s)
     back_s = max(asked.graph.shifts_s.values(), default=0)
     earliest = Window(asked.window.from_s - back_s, asked.window.to_s - back_s)
+    if any(query.needs_samples for query in _needed(asked.graph)):
+        return replace(plan, resolution=_samples(earliest, kept, now_s))
     tier = planning.resolution_for(earliest, plan.step_s, kept, now_s)
     if tier.width_s <= plan.resolution.width_s:
         return plan
     step_s = -(-plan.step_s // tier.width_s) * tier.width_s
     return replace(planning.plan(asked.window, asked.points, kept, now_s, step_s), resolution=tier)
+
+
+def _samples(earliest: Window, kept: Retention, now_s: float) -> Resolution:
+    """Single samples, where they are still kept."""
+    if now_s - earliest.from_s > kept.raw_s + _EDGE_S:
+        raise InvalidQuery(
+            f"percentiles over time are of single samples, which are kept for {kept.raw_s // _DAY_S} days: begin later, "
+            "or take avg or max over time, and the percentile across series"
+        )
+    return planning.RAW
 
 
 def retention(settings: Settings) -> Retention:

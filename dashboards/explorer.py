@@ -28,8 +28,10 @@ UNITS = {
     Unit.HERTZ: "Hertz",
     Unit.RPM: "Turns a minute",
 }
-OVER = {"avg": "average", "min": "min", "max": "max", "sum": "sum", "last": "last", "count": "count", "rate": "rate"}
-ACROSS = {"avg": "average", "min": "min", "max": "max", "sum": "sum", "count": "count"}
+OVER = {"avg": "average", "min": "min", "max": "max", "sum": "sum", "last": "last", "count": "count", "rate": "rate",
+        "p50": "median", "p90": "p90", "p95": "p95", "p99": "p99"}  # fmt: skip
+ACROSS = {"avg": "average", "min": "min", "max": "max", "sum": "sum", "count": "count",
+          "p50": "median", "p90": "p90", "p95": "p95", "p99": "p99"}  # fmt: skip
 KINDS = {
     "lines": "Lines",
     "area": "Area",

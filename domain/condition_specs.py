@@ -217,6 +217,8 @@ def group_sha256(labels: Mapping[str, str]) -> str:
 
 def _check_metric(rule: MetricRule) -> None:
     check(Graph(queries=(rule.query,)))
+    _need(not rule.query.needs_samples, "A condition knows no percentile over time: take the maximum over time, or a "
+          "percentile across series")  # fmt: skip
     _need(rule.query.top is None, "A condition is judged for every group: leave `top` out")
     _need(rule.every_s in EVERY_S, f"It can be judged every {_listed(EVERY_S)} s")
     _need(rule.every_s <= rule.window_s <= WINDOW_MAX_S, "The window must be as long as the pause between two looks, "

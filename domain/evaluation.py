@@ -3,14 +3,14 @@
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from statistics import fmean
 from typing import Final
 
 from domain.condition_specs import Spec, group_sha256
 from domain.conditions import NoData, Reading, State, Status, Transition, advance, end, first
 from domain.matchers import Matcher
-from domain.query import NODE, Fold, Query, parse_matcher
+from domain.query import NODE, PERCENTILES, Fold, Query, parse_matcher
 from domain.series_key import parse_labelset
 
 _REMEMBERED: Final = 500_000
@@ -66,8 +66,18 @@ class Move:
     cause: str = ""
 
 
+def percentile(values: Sequence[float], share: float) -> float:
+    """The value that this share of them does not exceed, between the two nearest; as graphs have it."""
+    ordered = sorted(values)
+    place = share * (len(ordered) - 1)
+    below = int(place)
+    above = min(below + 1, len(ordered) - 1)
+    return ordered[below] + (ordered[above] - ordered[below]) * (place - below)
+
+
 _ACROSS: Final[Mapping[Fold, Callable[[Sequence[float]], float]]] = {
     "avg": fmean, "min": min, "max": max, "sum": sum, "count": len,
+    **{name: partial(percentile, share=share) for name, share in PERCENTILES.items()},
 }  # fmt: skip
 
 

@@ -15,6 +15,7 @@ As an address that people can read and write (`from_url`, `to_url`); what is lef
 `by` says which lines there are: without it each series is its own, empty it is one line of all, else it names labels
 (`node` is one of them) and each combination of their values is a line, made of its series by `across`. `top` keeps the
 lines with the largest values, where a line's value is what the query gives for the whole window as a single bucket.
+Percentiles (p50, p90, p95, p99) are interpolated between the two nearest values.
 """
 
 import re
@@ -26,12 +27,16 @@ import msgspec
 
 from domain import formula
 from domain.errors import InvalidQuery
-from domain.matchers import Matcher, parse_filter
+from domain.matchers import Limits, Matcher, parse_filter
 from domain.series_key import InvalidKey, check_metric, shorten
 
-Over = Literal["avg", "min", "max", "sum", "last", "count", "rate"]
-Fold = Literal["avg", "min", "max", "sum", "count"]
+Percentile = Literal["p50", "p90", "p95", "p99"]
+Over = Literal["avg", "min", "max", "sum", "last", "count", "rate", Percentile]
+Fold = Literal["avg", "min", "max", "sum", "count", Percentile]
 Kind = Literal["lines", "area", "stack", "heatmap", "table", "stat"]
+
+PERCENTILES: Final[Mapping[Percentile, float]] = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99}
+"""Over time of single samples, so that no rollup has them; across series of the values that these have in a bucket."""
 
 NODE: Final = "node"
 """The label that every series has: which node it is of."""
@@ -43,6 +48,8 @@ LABELS_MAX: Final = 8
 SHIFTS_MAX: Final = 4
 THRESHOLDS_MAX: Final = 10
 TEXT_MAX_CHARS: Final = 200
+MATCHER: Final = Limits(12_000, 4_000, 1 << 20)
+"""Of one matcher: its pattern may be many values of a variable, each as it stands."""
 LINES_MAX: Final = 1_000
 """Lines of one query in one answer; where there are more, the largest are given."""
 
@@ -76,6 +83,11 @@ class Query(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def matchers(self) -> tuple[Matcher, ...]:
         """The conditions on labels, `node` among them; raises InvalidQuery."""
         return tuple(parse_matcher(text) for text in self.match)
+
+    @property
+    def needs_samples(self) -> bool:
+        """Whether only single samples can answer it."""
+        return self.over in PERCENTILES
 
     @property
     def has_band(self) -> bool:
@@ -157,7 +169,7 @@ def parse_matcher(text: str) -> Matcher:
     label, operator, value = found.groups()
     if not (value.startswith('"') and value.endswith('"') and len(value) > 1):
         value = _quoted(value)
-    return parse_filter(f"{label}{operator}{value}").matchers[0]
+    return parse_filter(f"{label}{operator}{value}", MATCHER).matchers[0]
 
 
 def matcher_text(label: str, operator: str, value: str) -> str:

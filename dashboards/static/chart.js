@@ -8,11 +8,13 @@
 //   ask         (question, signal) → promise of the answer; POST /api/v1/query when left out.
 //               question is {from, to, points, graph}; reject with a Problem (loader.js) to say what is wrong
 //   legend      "list" of names and values (when left out), "table" with least, mean and most too, "none"
-//   onAnswer    (answer) when one was drawn
+//   tellsGaps   whether what is known of gaps stands below the graph; else only its label says it
+//   onAnswer    (chart) when an answer was drawn
 //
 //   chart.show({graph, fromS, toS})  any of them: draws what is here for it, asks, draws; the promise of that
 //   chart.refresh(fromS, toS)        the same without a sign of being busy, for a window that moves on
 //   chart.redraw(), chart.recolour() when the zone, or the theme, has changed
+//   chart.lay(over)                  what happened meanwhile, over the lines: {bands, nodes, conditions} as CSS, gaps in words
 //   chart.stop()                     drop the request under way;  chart.destroy() when the element goes
 //   chart.answer, chart.graph        what is shown; answer is null before the first
 //
@@ -21,7 +23,7 @@
 import { currentZone } from "./choices.js";
 import { tellAge } from "./clock.js";
 import { axis, logTicks, shapesOf, valuesOf } from "./chart_axes.js";
-import { linesOf, nearest } from "./chart_lines.js";
+import { linesOf, nearest, percentileNotes } from "./chart_lines.js";
 import { PLOTS } from "./chart_plots.js";
 import { stats } from "./chart_stats.js";
 import { LineTable } from "./chart_table.js";
@@ -38,9 +40,9 @@ const SMALL_PERCENT = 25; // a graph of so little percent would be flat on a sca
 const LISTED_MAX = 60; // names in a list under a graph; a table has them all
 
 export class Chart {
-  constructor(element, { graph, fromS, toS, ask = askQuery, legend = "list", onAnswer = () => {} }) {
+  constructor(element, { graph, fromS, toS, ask = askQuery, legend = "list", tellsGaps = false, onAnswer = () => {} }) {
     Object.assign(this, { element, graph, fromS, toS, answer: null, lines: [], loaded: null, size: null });
-    this.options = { ask, legend, onAnswer };
+    this.options = { ask, legend, tellsGaps, onAnswer };
     this.hidden = new Set(); // keys of lines that were clicked away
     this.asking = null;
     this.#build();
@@ -107,7 +109,7 @@ export class Chart {
     for (const line of this.lines) line.isHidden = this.hidden.has(line.key);
     this.fail(null);
     this.redraw();
-    this.options.onAnswer(answer);
+    this.options.onAnswer(this);
   }
 
   #clear() {
@@ -240,23 +242,38 @@ export class Chart {
 
   #tell() {
     const { answer } = this;
-    const newest = Math.max(...this.lines.filter((line) => !line.shift && line.ts.length).map((line) => line.ts.at(-1)));
+    const newest = this.#newestS;
     const rows = `${answer.rows_read.toLocaleString("en")} rows in ${Math.round(answer.took_ms)} ms`;
     this.tier.textContent = `${TIERS[answer.resolution]} · ${duration(answer.step_s)} steps · ${rows}`;
     this.newest.hidden = !Number.isFinite(newest);
     tellAge(this.newest.querySelector(".age"), Number.isFinite(newest) ? newest : null);
     const cut = Object.entries(answer.queries).filter(([, { shown, count }]) => shown < count);
-    this.notes.textContent = cut.map(([id, { shown, count }]) => `${id}: the ${shown.toLocaleString("en")} largest of ${count.toLocaleString("en")} lines`).join(" · ");
-    this.notes.hidden = !cut.length;
-    this.plot.setAttribute("aria-label", this.#describe(newest));
+    const largest = cut.map(([id, { shown, count }]) => `${id}: the ${shown.toLocaleString("en")} largest of ${count.toLocaleString("en")} lines`);
+    const notes = [...largest, ...percentileNotes(this.graph.queries)];
+    this.notes.textContent = notes.join(" · ");
+    this.notes.hidden = !notes.length;
+    this.plot.setAttribute("aria-label", this.#describe());
   }
 
-  #describe(newest) {
+  get #newestS() {
+    return Math.max(...this.lines.filter((line) => !line.shift && line.ts.length).map((line) => line.ts.at(-1)));
+  }
+
+  #describe() {
+    const newest = this.#newestS;
     const metrics = [...new Set(this.graph.queries.filter((query) => !query.hidden).map((query) => query.metric))].join(", ");
     const title = `${metrics || "formula"}, ${this.graph.kind} of ${this.lines.length} ${this.lines.length === 1 ? "line" : "lines"}`;
     if (!Number.isFinite(newest)) return `${title}, no samples in this range`;
     const values = this.lines.slice(0, 5).map((line) => `${line.name} ${number(line.avg.at(-1), this.answer.unit)}`);
-    return `${title}, latest at ${instant(newest, currentZone())}: ${values.join(", ")}`;
+    return `${title}, latest at ${instant(newest, currentZone())}: ${values.join(", ")}${this.why ? `. ${this.why}` : ""}`;
+  }
+
+  lay(over) {
+    for (const name of ["bands", "nodes", "conditions"]) this.plot.style.setProperty(name === "bands" ? "--bands" : `--lane-of-${name}`, over?.[name] ?? "none");
+    this.why = over?.gaps ? `No samples from ${over.gaps}` : "";
+    this.gaps.textContent = this.why;
+    this.gaps.hidden = !this.why || !this.options.tellsGaps;
+    if (this.answer) this.plot.setAttribute("aria-label", this.#describe());
   }
 
   #setBusy(isBusy) {

@@ -57,6 +57,16 @@ export function summary(line) {
   return { last: line.avg.at(-1), min: least(line.min), avg: sum / line.avg.length, max: most(line.max) };
 }
 
+/** Of what the percentiles of queries are: two that are called alike can be far apart. */
+export function percentileNotes(queries) {
+  const isOne = (name) => /^p\d\d$/.test(name ?? "");
+  return queries.filter(({ hidden, over, by, across }) => !hidden && (isOne(over) || (by && isOne(across)))).map(({ id, over, by, across }) => {
+    const samples = isOne(over) ? `${over} of the single samples in each step` : "";
+    const series = by && isOne(across) ? `${across} of the values that series have in each step (their ${samples || over})` : "";
+    return `${id}: ${series || samples}`;
+  });
+}
+
 export const least = (values) => values.reduce((found, value) => Math.min(found, value), Infinity);
 export const most = (values) => values.reduce((found, value) => Math.max(found, value), -Infinity);
 

@@ -3,6 +3,7 @@
 import json
 import math
 import random
+import statistics
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from itertools import pairwise
@@ -126,6 +127,11 @@ def _same(found: Values, expected: Values) -> bool:
     )
 
 
+def percentile(found: list[float], n: int) -> float:
+    """Between the two nearest values, as spreadsheets and Prometheus have it."""
+    return statistics.quantiles(found, n=100, method="inclusive")[n - 1] if len(found) > 1 else found[0]
+
+
 OVERS: dict[str, Callable[[list[float]], float]] = {
     "avg": lambda found: sum(found) / len(found),
     "min": min,
@@ -134,7 +140,8 @@ OVERS: dict[str, Callable[[list[float]], float]] = {
     "last": lambda found: found[-1],
     "count": lambda found: float(len(found)),
 }
-FOLDS = {name: OVERS[name] for name in ("avg", "min", "max", "sum", "count")}
+PERCENTILES = {f"p{n}": lambda found, n=n: percentile(found, n) for n in (50, 90, 95, 99)}
+FOLDS = {name: OVERS[name] for name in ("avg", "min", "max", "sum", "count")} | PERCENTILES
 
 
 def resampled(series: Series, over: str, step_s: int = STEP_S) -> dict[str, Values]:
@@ -145,7 +152,8 @@ def resampled(series: Series, over: str, step_s: int = STEP_S) -> dict[str, Valu
         for ts, value in sorted(rows):
             buckets[int(ts - START_S) // step_s].append(value)
         found[keyed(node, labels)] = [
-            OVERS[over](buckets[slot]) if slot in buckets else None for slot in range(HOURS * 3_600 // step_s)
+            (OVERS | PERCENTILES)[over](buckets[slot]) if slot in buckets else None
+            for slot in range(HOURS * 3_600 // step_s)
         ]
     return found
 
@@ -173,6 +181,24 @@ def folded(lines: Mapping[str, Values], by: tuple[str, ...], across: str) -> dic
 def test_each_series_by_itself(stored: tuple[ClickHouse, Series, Series], over: Any, tier: Resolution) -> None:
     clickhouse, gauges, _ = stored
     assert close(by_labels(read(clickhouse, Query("A", "gauge", over=over), tier)), resampled(gauges, over))
+
+
+@pytest.mark.parametrize("over", list(PERCENTILES))
+@pytest.mark.parametrize("step_s", [60, STEP_S])
+def test_percentiles_over_time_are_of_single_samples(
+    stored: tuple[ClickHouse, Series, Series], over: Any, step_s: int
+) -> None:
+    clickhouse, gauges, _ = stored
+    found = by_labels(read(clickhouse, Query("A", "gauge", over=over), RAW, step_s))
+    assert close(found, resampled(gauges, over, step_s))
+
+
+def test_who_is_on_top_by_a_percentile(stored: tuple[ClickHouse, Series, Series]) -> None:
+    clickhouse, gauges, _ = stored
+    asked = Query("A", "gauge", over="p95", top=3)
+    whole = resampled(gauges, "p95", HOURS * 3_600)
+    largest = sorted(whole, key=lambda key: -(whole[key][0] or 0))[:3]
+    assert sorted(by_labels(read(clickhouse, asked))) == sorted(largest)
 
 
 @pytest.mark.parametrize("tier", [RAW, MINUTE], ids=lambda tier: tier.name)

@@ -82,7 +82,7 @@ def test_other_parameters_of_an_address_are_passed_over() -> None:
     [
         ({"queries": [{"id": "A"}]}, "metric"),
         ({"queries": [{"id": "A", "metric": "cpu", "ovr": "avg"}]}, "ovr"),
-        ({"queries": [{"id": "A", "metric": "cpu", "over": "p99"}]}, "over"),
+        ({"queries": [{"id": "A", "metric": "cpu", "over": "p98"}]}, "over"),
         ({"queries": [{"id": "AA", "metric": "cpu"}]}, "one letter"),
         ({"queries": [{"id": "A", "metric": "c pu"}]}, "query A: metric name"),
         ({"queries": [{"id": "A", "metric": "cpu"}] * 2}, "one id"),

@@ -225,3 +225,16 @@ def test_the_page_keeps_its_address_from_becoming_markup(browser: httpx.Client) 
     assert "onerror=alert(1)>" not in page and "data-graph" in page
     page = browser.get("/explore", params={"A": HOSTILE}).text
     assert "<img" not in page and "could not be read" in page
+
+
+def test_a_percentile_over_time_is_of_samples_as_long_as_they_are_kept(client: httpx.Client) -> None:
+    asked = {"queries": [{"id": "A", "metric": "jobs.running", "over": "p95", "by": [], "across": "max"}]}
+    found = ask(client, asked, **{"from": "now-30d", "to": "now", "step": None}).json()
+    assert found["resolution"] == "raw"
+    refused = ask(client, asked, **{"from": "now-31d", "to": "now", "step": None})
+    assert refused.status_code == 422 and "kept for 30 days" in refused.json()["detail"]
+    shifted = ask(client, asked | {"shift": ["1w"]}, **{"from": "now-25d", "to": "now", "step": None})
+    assert shifted.status_code == 422
+    across = {"queries": [{"id": "A", "metric": "jobs.running", "by": [], "across": "p95"}]}
+    whole = ask(client, across, **{"from": "now-1y", "to": "now", "step": None}).json()
+    assert whole["resolution"] == "1h" and whole["lines"]
