@@ -73,7 +73,7 @@ class _Question(msgspec.Struct, forbid_unknown_fields=True):
     since: str | float = msgspec.field(name="from", default="now-1h")
     until: str | float = msgspec.field(name="to", default="now")
     points: int = planning.POINTS_DEFAULT
-    values: dict[str, str] = {}
+    values: dict[str, str | list[str]] = {}
 
 
 class _Choice(msgspec.Struct, forbid_unknown_fields=True):
@@ -135,7 +135,8 @@ async def query(request: Request, dashboard_id: UUID) -> Response:
         ask = (control, principal, dashboard_id, asked.revision)
         shown = await asyncio.to_thread(dashboards.find_revision, *ask)
     if asked.graph:
-        graph, values = graph_of(msgspec.json.decode(asked.graph)), asked.values
+        graph = graph_of(msgspec.json.decode(asked.graph))
+        values = {name: rules.as_value(value) for name, value in asked.values.items()}
     else:
         graph, values = _graph(shown.document, asked.panel), rules.choose(shown.document, asked.values)
     return await _answer(request, principal, rules.bind(graph, values), asked, last)
@@ -169,7 +170,8 @@ async def values_shared(request: Request, token: str) -> Response:
     """What a variable can be that a link leaves open."""
     found, asked = await _shared(request, token), await _told(request, _Choice)
     if asked.variable in found.fixed:
-        return _json({"values": [found.fixed[asked.variable]], "is_all": True})
+        stays = found.fixed[asked.variable]
+        return _json({"values": [stays] if isinstance(stays, str) else stays, "is_all": True})
     async with _readers(request).place(found.id):
         return await _values_of(request, found.dashboard.account_id, found.dashboard.document, asked.variable)
 

@@ -3,15 +3,15 @@
 The same JSON is stored, exported, imported and sent by the editor (`of`, `read`, `as_json`, `export`):
 
     {"format": "metrist/dashboard", "version": 1, "title": "Web servers", "range": "3h",
-     "variables": [{"name": "node", "label": "node", "value": "web-1"}],
+     "events": true, "variables": [{"name": "node", "label": "node", "value": "web-1"}],
      "panels": [
        {"type": "graph", "id": "cpu", "x": 0, "y": 0, "w": 6, "h": 5, "title": "CPU of $node",
         "graph": {"queries": [{"id": "A", "metric": "cpu.usage_percent", "match": ["node=$node"]}]}},
        {"type": "text", "id": "about", "x": 6, "y": 0, "w": 6, "h": 5, "text": "# Who to call"}]}
 
-A variable has one value, or none, which means all. Its place is the whole value of a matcher, `node=$node`; what stands
-there is compared as it is, never read as a pattern, and the matcher is left out for all. `graph` is as domain/query.py
-has it.
+A variable has one value, several (a list), or none, which means all. Its place is the whole value of a matcher,
+`node=$node`; what stands there is compared as it is, never read as a pattern, and the matcher is left out for all.
+`graph` is as domain/query.py has it.
 """
 
 import re
@@ -23,6 +23,7 @@ import msgspec
 
 from domain import query
 from domain.errors import InvalidBody, InvalidQuery, TooLarge
+from domain.matchers import any_of
 from domain.query import Graph, Query
 from domain.series_key import shorten
 
@@ -37,6 +38,8 @@ VARIABLES_MAX: Final = 8
 TITLE_MAX_CHARS: Final = 100
 TEXT_MAX_CHARS: Final = 10_000
 VALUE_MAX_CHARS: Final = 200
+VALUES_MAX: Final = 50
+"""Of one variable at a time."""
 DOCUMENT_MAX_BYTES: Final = 131_072
 """Of a dashboard in all: each of its revisions is kept whole."""
 
@@ -72,21 +75,26 @@ class TextPanel(Place, frozen=True, forbid_unknown_fields=True, tag="text"):
 Panel = GraphPanel | TextPanel
 
 
+Value = str | tuple[str, ...]
+"""Of a variable: one text, two or more of them, or none, which is "" and means all."""
+
+
 class Variable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a bar above the panels lets people choose: a value of `label`, which `value` is at first; empty is all."""
 
     name: str
     label: str
-    value: str = ""
+    value: Value = ""
 
 
 class Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A whole dashboard."""
+    """A whole dashboard; `events` is whether what happened meanwhile lies over its graphs at first."""
 
     format: Literal["metrist/dashboard"]
     version: Literal[1]
     title: str
     range: str = "1h"
+    events: bool = True
     variables: tuple[Variable, ...] = ()
     panels: tuple[Panel, ...] = ()
 
@@ -96,8 +104,8 @@ class Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return found.graph if isinstance(found, GraphPanel) else None
 
 
-Values = Mapping[str, str]
-"""Name of a variable → what is chosen; empty is all."""
+Values = Mapping[str, Value]
+"""Name of a variable → what is chosen."""
 
 
 def read(data: bytes) -> Document:
@@ -129,12 +137,14 @@ def kept(value: object) -> Document:
 def as_json(document: Document) -> dict[str, Any]:
     """A dashboard as plain values, the inverse of `of`."""
     found: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(document))
+    if document.events:
+        del found["events"]  # so that releases before it, which know of none, can read it
     return found
 
 
 def export(document: Document) -> bytes:
     """A dashboard as a file that people can read and compare; the inverse of `read`."""
-    return msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n"
+    return msgspec.json.format(msgspec.json.encode(as_json(document)), indent=2) + b"\n"
 
 
 def check(document: Document) -> Document:
@@ -148,6 +158,8 @@ def check(document: Document) -> Document:
     for panel in document.panels:
         _check_panel(panel)
     _check_apart(document.panels)
+    variables = tuple(msgspec.structs.replace(one, value=as_value(one.value)) for one in document.variables)
+    tidied = msgspec.structs.replace(tidied, variables=variables)
     if len(msgspec.json.encode(tidied)) > DOCUMENT_MAX_BYTES:
         raise InvalidBody(f"A dashboard takes at most {DOCUMENT_MAX_BYTES:,} bytes; make two of it")
     return tidied
@@ -172,11 +184,20 @@ def clean_title(title: str) -> str:
     return cleaned
 
 
-def choose(document: Document, given: Values) -> dict[str, str]:
+def choose(document: Document, given: Mapping[str, str | Sequence[str]]) -> dict[str, Value]:
     """The value of every variable: what is given, else what it is at first. Raises InvalidQuery."""
-    if any(len(value) > VALUE_MAX_CHARS for value in given.values()):
+    chosen = {name: as_value(value) for name, value in given.items()}
+    return {one.name: chosen.get(one.name, one.value) for one in document.variables}
+
+
+def as_value(given: str | Sequence[str]) -> Value:
+    """A variable's value in its one form: nothing twice, a single one as text, none as "". Raises InvalidQuery."""
+    texts = (given,) if isinstance(given, str) else tuple(dict.fromkeys(text for text in given if text))
+    if len(texts) > VALUES_MAX:
+        raise InvalidQuery(f"{len(texts)} values are chosen for a variable; at most {VALUES_MAX} are, or all")
+    if any(len(text) > VALUE_MAX_CHARS for text in texts):
         raise InvalidQuery(f"a variable's value has at most {VALUE_MAX_CHARS} characters")
-    return {one.name: given.get(one.name, one.value) for one in document.variables}
+    return texts if len(texts) > 1 else "".join(texts)
 
 
 def bind(graph: Graph, values: Values) -> Graph:
@@ -203,10 +224,13 @@ def _bound(match: Sequence[str], values: Values) -> Iterator[str]:
         name = _variable_in(text)
         if name is None or name not in values:
             yield text
-        elif values[name]:
+        elif value := values[name]:
             matcher = query.parse_matcher(text)
-            operator = "=" if matcher.operator.startswith("=") else "!="
-            yield query.matcher_text(matcher.label, operator, values[name])
+            sign = matcher.operator[0]
+            if isinstance(value, str):
+                yield query.matcher_text(matcher.label, "=" if sign == "=" else "!=", value)
+            else:
+                yield query.matcher_text(matcher.label, f"{sign}~", any_of(value))
 
 
 def _variable_in(text: str) -> str | None:
@@ -233,8 +257,10 @@ def _check_variables(variables: Sequence[Variable]) -> None:
             raise InvalidBody(f"A variable's name is letters, digits and _, not {shorten(one.name)}")
         if not _LABEL.fullmatch(one.label):
             raise InvalidBody(f"Variable {one.name}: {shorten(one.label)} is no label's name")
-        if len(one.value) > VALUE_MAX_CHARS:
-            raise InvalidBody(f"Variable {one.name}: a value has at most {VALUE_MAX_CHARS} characters")
+        try:
+            as_value(one.value)
+        except InvalidQuery as error:
+            raise InvalidBody(f"Variable {one.name}: {error.detail}") from error
 
 
 def _check_panel(panel: Panel) -> None:

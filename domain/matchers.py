@@ -6,7 +6,7 @@ takes time in proportion to the value whatever the pattern; Python's own could b
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Final
@@ -18,12 +18,25 @@ from domain.errors import InvalidQuery
 FILTER_MAX_CHARS: Final = 500
 TERMS_MAX: Final = 20
 PATTERN_MAX_CHARS: Final = 200
-_PATTERN_BYTES = 65_536  # of a compiled pattern; `.{500}` is refused, what people write takes a tenth
 
 _VALUES_KEPT = 1_000
 
 _TERM = re.compile(r'(?:([A-Za-z_][A-Za-z0-9_.]*)(=~|!~|!=|=))?("(?:[^"\\]|\\.)*"?|\S*)', re.DOTALL)
+_SPECIAL = re.compile(r"[\\.^$*+?()\[\]{}|]")
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long a text, and a pattern in it, may be, and how many bytes the pattern may take when it is compiled."""
+
+    chars: int
+    pattern_chars: int
+    pattern_bytes: int
+
+
+TYPED: Final = Limits(FILTER_MAX_CHARS, PATTERN_MAX_CHARS, 65_536)
+"""Of what people type: `.{500}` is refused, what they write takes a tenth."""
 
 
 @dataclass(frozen=True)
@@ -54,20 +67,25 @@ class Filter:
         return all(word in haystack for word in self.words) and all(one.holds(labels) for one in self.matchers)
 
 
-def parse_filter(text: str) -> Filter:
+def parse_filter(text: str, limits: Limits = TYPED) -> Filter:
     """Read what someone typed; raises InvalidQuery, worded for them."""
-    if len(text) > FILTER_MAX_CHARS:
-        raise InvalidQuery(f"The filter is too long: at most {FILTER_MAX_CHARS} characters are read")
+    if len(text) > limits.chars:
+        raise InvalidQuery(f"The filter is too long: at most {limits.chars:,} characters are read")
     words, matchers = [], []
     for label, operator, quoted in _terms(text):
         value = _unquoted(quoted)
         if operator:
-            matchers.append(Matcher(label, operator, value, _test(operator, value)))
+            matchers.append(Matcher(label, operator, value, _test(operator, value, limits)))
         elif value:
             words.append(value.lower())
     if len(words) + len(matchers) > TERMS_MAX:
         raise InvalidQuery(f"The filter has {len(words) + len(matchers)} terms; at most {TERMS_MAX} are read")
     return Filter(tuple(words), tuple(matchers))
+
+
+def any_of(values: Sequence[str]) -> str:
+    """A pattern that matches these texts and no other."""
+    return "|".join(_SPECIAL.sub(r"\\\g<0>", value) for value in values)
 
 
 def haystack_of(name: str, labels: Mapping[str, str]) -> str:
@@ -96,31 +114,31 @@ def _unquoted(text: str) -> str:
     return _ESCAPED.sub(r"\1", inner)
 
 
-def _test(operator: str, value: str) -> Callable[[str], bool]:
+def _test(operator: str, value: str, limits: Limits) -> Callable[[str], bool]:
     match operator:
         case "=":
             return lambda found: found == value
         case "!=":
             return lambda found: found != value
         case "=~":
-            return _pattern(value)
+            return _pattern(value, limits)
         case _:
-            matches = _pattern(value)
+            matches = _pattern(value, limits)
             return lambda found: not matches(found)
 
 
-def _pattern(text: str) -> Callable[[str], bool]:
+def _pattern(text: str, limits: Limits) -> Callable[[str], bool]:
     """Nodes are many and the values of a label few: each value is matched once."""
-    pattern = _compile(text)
+    pattern = _compile(text, limits)
     return lru_cache(_VALUES_KEPT)(lambda found: pattern.fullmatch(found) is not None)
 
 
-def _compile(pattern: str) -> Any:
-    if len(pattern) > PATTERN_MAX_CHARS:
-        raise InvalidQuery(f"A pattern has {len(pattern)} characters; at most {PATTERN_MAX_CHARS} are taken")
+def _compile(pattern: str, limits: Limits) -> Any:
+    if len(pattern) > limits.pattern_chars:
+        raise InvalidQuery(f"A pattern has {len(pattern):,} characters; at most {limits.pattern_chars:,} are taken")
     options = re2.Options()
     options.log_errors = False
-    options.max_mem = _PATTERN_BYTES
+    options.max_mem = limits.pattern_bytes
     try:
         return re2.compile(pattern, options)
     except (re2.error, UnicodeEncodeError) as error:

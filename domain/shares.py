@@ -8,10 +8,11 @@ import re
 import secrets
 from collections.abc import Sequence
 from datetime import timedelta
+from urllib.parse import parse_qs
 
 from domain import tokens
-from domain.dashboards import VALUE_MAX_CHARS, Document
-from domain.errors import InvalidBody
+from domain.dashboards import Document, Value, as_value
+from domain.errors import InvalidBody, InvalidQuery
 from domain.ids import ShareId
 from domain.tokens import Entropy
 
@@ -52,12 +53,15 @@ def lasts(days: str) -> timedelta | None:
     return LASTS.get(days)
 
 
-def fixed(document: Document, pairs: Sequence[str]) -> dict[str, str]:
-    """`node=web-1` for each variable that a link's readers cannot change; raises InvalidBody."""
-    found = dict(pair.split("=", 1) for pair in pairs if "=" in pair)
-    unknown = found.keys() - {one.name for one in document.variables}
-    if unknown or len(found) < len(pairs):
+def fixed(document: Document, given: Sequence[str]) -> dict[str, Value]:
+    """What a link's readers cannot change, from `node=web-1` for each variable; raises InvalidBody.
+
+    Written as in an address, so that one with several values is `node=web-1&node=web-2`.
+    """
+    found = {name: texts for one in given for name, texts in parse_qs(one, keep_blank_values=True).items()}
+    if found.keys() - {one.name for one in document.variables} or len(found) < len(given):
         raise InvalidBody("A variable that is to stay as it is must be one of the dashboard's, with its value")
-    if any(len(value) > VALUE_MAX_CHARS for value in found.values()):
-        raise InvalidBody(f"A variable's value has at most {VALUE_MAX_CHARS} characters")
-    return found
+    try:
+        return {name: as_value(texts) for name, texts in found.items()}
+    except InvalidQuery as error:
+        raise InvalidBody(error.detail) from error

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Engine, func, select
 
 from domain import dashboards as dashboard_rules
 from domain import shares as rules
+from domain.dashboards import Value, as_value
 from domain.errors import LimitReached, NotFound
 from domain.events import NewEvent
 from domain.ids import AccountId, ShareId
@@ -34,7 +35,7 @@ class Share:
 
     id: ShareId
     note: str
-    fixed: Mapping[str, str]
+    fixed: Mapping[str, Value]
     created_by: str
     created_at: datetime
     expires_at: datetime | None
@@ -46,7 +47,7 @@ class Shared:
 
     id: ShareId
     dashboard: Dashboard
-    fixed: Mapping[str, str]
+    fixed: Mapping[str, Value]
 
 
 def create(
@@ -54,7 +55,7 @@ def create(
     account_id: AccountId,
     dashboard_id: UUID,
     note: str,
-    fixed: Mapping[str, str],
+    fixed: Mapping[str, Value],
     lasts: timedelta | None,
     now: datetime,
     *,
@@ -74,7 +75,7 @@ def create(
             "dashboard_id": str(dashboard_id),
             "secret_sha256": rules.digest(token).hex(),
             "note": cleaned,
-            "fixed": dict(fixed),
+            "fixed": {name: value if isinstance(value, str) else list(value) for name, value in fixed.items()},
             "title": title,
             "expires_at": (now + lasts).isoformat() if lasts else None,
         }
@@ -93,7 +94,7 @@ def list_for(engine: Engine, account_id: AccountId, dashboard_id: UUID, now: dat
         found = conn.execute(query).all()
         names = names_of(conn, [row.created_by for row in found])
     return [
-        Share(ShareId(row.id), row.note, row.fixed, names[row.created_by], row.created_at, row.expires_at)
+        Share(ShareId(row.id), row.note, _values(row.fixed), names[row.created_by], row.created_at, row.expires_at)
         for row in found
     ]
 
@@ -130,7 +131,7 @@ def find(engine: Engine, token: str, now: datetime) -> Shared:
         raise NotFound(CLOSED)
     document = dashboard_rules.kept(row.document)
     shown = Dashboard(row.id, row.account_id, document, row.version, row.saved_by, row.saved_at)
-    return Shared(share_id, shown, row.fixed)
+    return Shared(share_id, shown, _values(row.fixed))
 
 
 def _title(conn: Connection, account_id: AccountId, dashboard_id: UUID) -> str:
@@ -155,3 +156,8 @@ def _keep_few(conn: Connection, account_id: AccountId) -> None:
     theirs = select(func.count()).select_from(shares).where(shares.c.account_id == account_id)
     if (conn.scalar(theirs) or 0) >= rules.OPEN_MAX:
         raise LimitReached(f"{rules.OPEN_MAX} links to dashboards work; revoke those no longer needed")
+
+
+def _values(stored: Mapping[str, str | list[str]]) -> dict[str, Value]:
+    """JSON knows no tuples."""
+    return {name: as_value(value) for name, value in stored.items()}

@@ -40,10 +40,10 @@ def place(dashboard_id: UUID, part: str = "", **query: str) -> str:
     return f"/dashboards/{dashboard_id}{'/' if part else ''}{part}{'?' if query else ''}{urlencode(query)}"
 
 
-def given_values(request: Request) -> dict[str, str]:
-    """Values of variables in an address: `?var.node=web-1`."""
+def given_values(request: Request) -> dict[str, list[str]]:
+    """Values of variables in an address: `?var.node=web-1&var.node=web-2`."""
     given = request.query_params
-    return {name.removeprefix(VARIABLE): given[name] for name in given if name.startswith(VARIABLE)}
+    return {name.removeprefix(VARIABLE): given.getlist(name) for name in given if name.startswith(VARIABLE)}
 
 
 def go(address: str) -> Response:

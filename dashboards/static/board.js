@@ -6,8 +6,10 @@ import { Wall } from "./board_wall.js";
 import { onChange } from "./choices.js";
 import { nowS } from "./clock.js";
 import { byRow, rows } from "./grid.js";
+import { Overlay } from "./overlay.js";
 import { absolute, bounds, isLive, lengthS, parse } from "./range.js";
 import { Tile, linkTiles } from "./tile.js";
+import { asValue, wordsOf } from "./variable_menu.js";
 
 const LEAST_REFRESH_S = 10;
 const STEPS = 600; // of a live range: a refresh for each would be seen
@@ -21,6 +23,20 @@ export class Board {
     this.tiles = new Map();
     this.timer = 0;
     this.watcher = new IntersectionObserver((entries) => entries.forEach(sight), { rootMargin: "240px 0px" });
+  }
+
+  /** What happened meanwhile lies over the graphs, for whoever has an account: a link shows its dashboard alone. */
+  overlaid() {
+    const charts = () => this.seen.map((tile) => tile.chart).filter((chart) => chart?.answer);
+    const subject = (chart) => [...this.tiles.values()].find((tile) => tile.chart === chart).subject;
+    const list = document.getElementById("happened");
+    const button = document.querySelector("[data-events]");
+    this.overlay = new Overlay({ charts, subject, button, list, onSwitch: (isOn) => this.#remember(isOn) });
+  }
+
+  /** In the address, where it is not as the dashboard has it. */
+  #remember(isOn) {
+    this.go({ events: isOn === (this.document.events ?? true) ? null : String(Number(isOn)) });
   }
 
   get seen() {
@@ -62,8 +78,9 @@ export class Board {
     const isGiven = query.has("range") || (query.has("from") && query.has("to"));
     this.range = isGiven ? parse(location.search) : { last: this.document.range, lengthS: lengthS(this.document.range) };
     this.values = {};
-    for (const { name, value } of this.document.variables) this.values[name] = query.get(VARIABLE + name) ?? value;
+    for (const { name, value } of this.document.variables) this.values[name] = query.has(VARIABLE + name) ? asValue(query.getAll(VARIABLE + name).filter(Boolean)) : value;
     Object.assign(this.values, this.told.fixed);
+    if (this.overlay) this.overlay.isOn = query.has("events") ? query.get("events") !== "0" : (this.document.events ?? true);
   }
 
   /** Show the range and the values that the address has now. */
@@ -103,7 +120,10 @@ export class Board {
   /** Go to another address of this page, as a step of the browser's history. */
   go(changes) {
     const query = new URLSearchParams(location.search);
-    for (const [name, value] of Object.entries(changes)) value === null ? query.delete(name) : query.set(name, value);
+    for (const [name, value] of Object.entries(changes)) {
+      query.delete(name);
+      for (const one of value === null ? [] : [value].flat()) query.append(name, one);
+    }
     const search = query.size ? `?${readable(query)}` : location.pathname;
     if (search !== location.search) history.pushState({ steps: this.steps + 1 }, "", search);
     this.open();
@@ -137,7 +157,7 @@ export class Board {
   /** The range and the values as an address's query, for other pages. */
   query() {
     const query = new URLSearchParams();
-    for (const [name, value] of Object.entries(this.values)) query.set(VARIABLE + name, value);
+    for (const [name, value] of Object.entries(this.values)) for (const one of [value].flat()) query.append(VARIABLE + name, one);
     return readable(query);
   }
 
@@ -169,7 +189,7 @@ export class Board {
 
   /** A text with values in the places of variables. */
   fill(text) {
-    return text.replace(/\$([A-Za-z_]\w*)/g, (whole, name) => (name in this.values ? this.values[name] || "all" : whole));
+    return text.replace(/\$([A-Za-z_]\w*)/g, (whole, name) => (name in this.values ? wordsOf(this.values[name]) : whole));
   }
 }
 
@@ -188,6 +208,7 @@ function sight({ target, isIntersecting }) {
 const board = new Board(JSON.parse(document.getElementById("told").textContent));
 const wall = new Wall(board);
 const bar = new BoardBar(board);
+if (document.querySelector("[data-events]")) board.overlaid();
 board.read();
 board.show();
 linkTiles(board);
@@ -221,6 +242,7 @@ document.addEventListener("keydown", (event) => {
     "[": () => board.shift(-0.5),
     "]": () => board.shift(0.5),
     "-": () => board.shift(0, 0.5),
+    o: () => board.overlay?.button.click(),
   }[event.key];
   act?.();
 });

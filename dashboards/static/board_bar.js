@@ -2,6 +2,7 @@
 import { currentZone, setZone } from "./choices.js";
 import { isLive, lengthS } from "./range.js";
 import { instant, offsetS } from "./ticks.js";
+import { VariableMenu } from "./variable_menu.js";
 
 const bar = document.getElementById("toolbar");
 const custom = document.getElementById("custom");
@@ -19,7 +20,6 @@ export class BoardBar {
       open(false);
       opener.focus();
     });
-    variables.addEventListener("change", ({ target }) => board.choose(target.name, target.value));
     board.element.addEventListener("told", () => {
       this.tell();
       this.showVariables();
@@ -59,27 +59,28 @@ export class BoardBar {
     if (custom.hidden) [custom.elements.from.value, custom.elements.to.value] = [fromS, toS].map(toInput);
   }
 
-  /** A field for each variable; what it can be is asked for when it is new here. */
+  /** A menu for each variable; what it can be is asked for when it is new here. */
   showVariables() {
     const { document: shown, values, told } = this.board;
     const known = shown.variables.map(({ name, label }) => `${name} ${label}`).join("\n");
     if (variables.dataset.known !== known) {
       variables.dataset.known = known;
-      variables.replaceChildren(...shown.variables.map((one) => field(one, told.fixed && one.name in told.fixed)));
-      for (const one of shown.variables) this.#offer(one);
+      this.menus = new Map(shown.variables.map((one) => [one.name, this.#menu(one, Boolean(told.fixed && one.name in told.fixed))]));
+      variables.replaceChildren(...[...this.menus.values()].map(({ element }) => element));
     }
-    for (const { name } of shown.variables) choose(variables.querySelector(`[name="${name}"]`), values[name]);
+    for (const [name, menu] of this.menus ?? []) menu.choose(values[name]);
   }
 
-  async #offer(variable) {
-    const select = variables.querySelector(`[name="${variable.name}"]`);
-    if (select.disabled) return;
+  #menu(variable, isFixed) {
+    const menu = new VariableMenu(variable.name, { isFixed, onChoose: (value) => this.board.choose(variable.name, value) });
+    if (!isFixed) this.#offer(variable, menu);
+    return menu;
+  }
+
+  async #offer(variable, menu) {
     try {
       const { values, is_all: isAll } = await this.board.ask("values", this.board.isEdited ? drafted(this.board.document, variable) : { variable: variable.name });
-      const chosen = select.value;
-      select.replaceChildren(option("", "all"), ...values.map((value) => option(value, value)));
-      if (!isAll) select.append(Object.assign(option("", `only the first ${values.length} are listed`), { disabled: true }));
-      choose(select, chosen);
+      menu.offer(values, isAll);
     } catch {
       delete variables.dataset.known; // asked again with the next change; what is chosen is there
     }
@@ -91,24 +92,6 @@ function drafted({ panels }, { name, label }) {
   const queries = panels.flatMap((panel) => panel.graph?.queries ?? []);
   const asking = queries.filter((query) => (query.match ?? []).some((text) => text.endsWith(`$${name}`)));
   return { label, metrics: [...new Set((asking.length ? asking : queries).map((query) => query.metric))] };
-}
-
-function field({ name }, isFixed) {
-  const label = document.createElement("label");
-  const select = Object.assign(document.createElement("select"), { name, disabled: Boolean(isFixed) });
-  select.append(option("", "all"));
-  label.append(`${name} `, select);
-  return label;
-}
-
-function option(value, words) {
-  return Object.assign(document.createElement("option"), { value, textContent: words });
-}
-
-/** A value that is not offered, because nothing sends it now, can be chosen still. */
-function choose(select, value) {
-  if (![...select.options].some((one) => one.value === value && !one.disabled)) select.append(option(value, value));
-  select.value = value;
 }
 
 function open(isOpen) {

@@ -9,18 +9,22 @@ const DRAG_PX = 6;
  * seen      () → the panels on the screen
  * zone      () → "utc" | "local"
  * standing  (instant) → how the node stood then, "" for online
+ * told      (panel, instant) → lines of words on what happened then
  * onSelect  (fromS, toS) after a drag
  * onBack    () after a double click
  */
-export function linkCursors(root, { seen, zone, standing, onSelect, onBack }) {
+export function linkCursors(root, { seen, zone, standing = () => "", told = () => [], onSelect, onBack }) {
   let drag = null;
   let frame = 0;
   let latest = null;
+  let isByKey = false; // then nobody sees the pointer move: what is there is said
 
   const show = () => {
     frame = 0;
     const { panel, atS } = latest;
-    for (const other of seen()) mark(other, atS, other === panel ? label(panel, atS, zone(), standing(atS)) : "");
+    const lines = told(panel, atS);
+    for (const other of seen()) mark(other, atS, ...(other === panel ? [label(panel, atS, zone(), standing(atS)), lines] : ["", []]));
+    if (isByKey) document.getElementById("announce").textContent = [label(panel, atS, zone(), standing(atS)), ...lines].join(", ");
     if (drag) for (const other of seen()) select(other, drag.fromS, atS);
   };
   const at = (event) => {
@@ -38,6 +42,7 @@ export function linkCursors(root, { seen, zone, standing, onSelect, onBack }) {
     const place = drag ? { panel: drag.panel, atS: instantAt(drag.panel, event.clientX) } : at(event);
     if (!place) return latest && !drag ? ((latest = null), clear()) : undefined;
     latest = place;
+    isByKey = false;
     frame ||= requestAnimationFrame(show);
   });
   root.addEventListener("pointerdown", (event) => {
@@ -66,6 +71,7 @@ export function linkCursors(root, { seen, zone, standing, onSelect, onBack }) {
     const stepS = (panel.toS - panel.fromS) / (event.shiftKey ? 10 : 100);
     const atS = Math.min(Math.max((latest?.atS ?? panel.toS) + by * stepS, panel.fromS), panel.toS);
     latest = { panel, atS };
+    isByKey = true;
     show();
   });
 }
@@ -91,13 +97,14 @@ function label(panel, atS, zone, standing) {
   return standing ? `${time} · ${standing}` : time;
 }
 
-function mark(panel, atS, words) {
+function mark(panel, atS, words, lines) {
   const cursor = panel.plot.querySelector(".cursor");
   const x = pixelOf(panel, atS);
   cursor.hidden = false;
   cursor.style.transform = `translateX(${x}px)`;
   cursor.classList.toggle("right-half", x > panel.width / 2);
   cursor.dataset.time = words;
+  cursor.dataset.told = lines.join("\n");
   panel.showValues(atS);
 }
 

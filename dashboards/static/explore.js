@@ -7,6 +7,7 @@ import { linkCursors } from "./cursor.js";
 import { Editor } from "./explore_editor.js";
 import { wireShare } from "./explore_share.js";
 import { complete, thresholdText, thresholdsOf, toUrl } from "./graph.js";
+import { Overlay, subjectOf } from "./overlay.js";
 import { absolute, bounds, isLive, lengthS, parse, refreshMs } from "./range.js";
 import { instant } from "./ticks.js";
 import { wireToolbar } from "./toolbar.js";
@@ -18,7 +19,16 @@ const announce = (words) => (document.getElementById("announce").textContent = w
 
 const editor = new Editor(document.getElementById("queries"), (graph) => change(graph));
 const [fromS, toS] = bounds(page.range);
-const chart = new Chart(document.getElementById("chart"), { graph: complete(page.graph), fromS, toS, legend: "table" });
+const chart = new Chart(document.getElementById("chart"), {
+  graph: complete(page.graph), fromS, toS, legend: "table", tellsGaps: true, onAnswer: () => overlay.show(chart.fromS, chart.toS),
+});
+const overlay = new Overlay({
+  charts: () => [chart],
+  subject: ({ lines, graph }) => subjectOf(lines, graph.queries),
+  button: document.querySelector("[data-events]"),
+  list: document.getElementById("happened"),
+  onSwitch: push,
+});
 
 /** Another graph, made here: a new step of the browser's history. */
 function change(graph) {
@@ -34,8 +44,12 @@ function go(range) {
 }
 
 function push() {
-  const query = `?${[toUrl(complete(page.graph)), rangeQuery()].filter(Boolean).join("&")}`;
+  const query = `?${[toUrl(complete(page.graph)), rangeQuery(), overlay.isOn ? "" : "events=0"].filter(Boolean).join("&")}`;
   if (query !== location.search) history.pushState({ graph: page.graph, steps: steps() + 1 }, "", query);
+}
+
+function readEvents() {
+  overlay.isOn = new URLSearchParams(location.search).get("events") !== "0";
 }
 
 const rangeQuery = () => (isLive(page.range) ? `range=${page.range.last}` : `from=${page.range.fromS}&to=${page.range.toS}`);
@@ -50,6 +64,7 @@ async function show() {
   looks.hidden = !isBegun;
   document.getElementById("share").hidden = !isBegun;
   document.getElementById("begin").hidden = isBegun;
+  document.getElementById("happened").hidden = !isBegun || !overlay.isOn;
   tools.show(page.range, from, to);
   tellLooks(graph);
   if (!isBegun) listMetrics();
@@ -134,7 +149,7 @@ const tools = wireToolbar({
 linkCursors(document.getElementById("graphs"), {
   seen: () => [chart],
   zone: currentZone,
-  standing: () => "",
+  told: (_, atS) => overlay.toldAt(chart, atS),
   onSelect: (from, to) => {
     go(absolute(from, to));
     announce(`Showing ${instant(from, currentZone())} to ${instant(to, currentZone())}`);
@@ -156,16 +171,18 @@ addEventListener("popstate", ({ state }) => {
   if (!state?.graph) return location.reload();
   page.graph = state.graph;
   page.range = parse(location.search);
+  readEvents();
   editor.set(page.graph);
   show();
 });
 document.addEventListener("visibilitychange", () => (document.hidden ? clearTimeout(page.timer) : isLive(page.range) && advance()));
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target)) return;
-  const does = { "[": () => shift(-0.5), "]": () => shift(0.5), "-": () => shift(0, 0.5) }[event.key];
+  const does = { "[": () => shift(-0.5), "]": () => shift(0.5), "-": () => shift(0, 0.5), o: () => overlay.button.click() }[event.key];
   does?.();
 });
 
+readEvents();
 history.replaceState({ graph: page.graph, steps: steps() }, "");
 editor.set(page.graph);
 show();

@@ -2,9 +2,9 @@
 import { currentZone, onChange, read, write } from "./choices.js";
 import { nowS } from "./clock.js";
 import { duration } from "./format.js";
+import { WORSE } from "./happened.js";
 import { instant } from "./ticks.js";
 
-const WORSE = ["away", "late", "offline", "deregistered"];
 const CLOSEST = 0.001; // of the window: bands nearer to each other than this are one
 const AROUND = 0.5; // of the window is fetched on each side, so that a step to the side shows its bands at once
 const TICK_MS = 5000;
@@ -110,14 +110,14 @@ export function bands(periods, fromS, toS) {
   return found;
 }
 
-/** A CSS gradient of bands, each at least 2 px wide and with a line where it begins. */
-export function gradient(found) {
+/** A CSS gradient of bands, each at least 2 px wide and with a line where it begins; `fill` names their colours. */
+export function gradient(found, fill = "band") {
   if (!found.length) return "none";
   const at = (share) => `${(share * 100).toFixed(3)}%`;
   const stops = found.flatMap(({ standing, from, to }) => [
     `transparent ${at(from)}`,
     `var(--edge-${standing}) ${at(from)} calc(${at(from)} + 1px)`,
-    `var(--band-${standing}) calc(${at(from)} + 1px) max(${at(to)}, calc(${at(from)} + 2px))`,
+    `var(--${fill}-${standing}) calc(${at(from)} + 1px) max(${at(to)}, calc(${at(from)} + 2px))`,
     `transparent max(${at(to)}, calc(${at(from)} + 2px))`,
   ]);
   return `linear-gradient(to right, ${stops.join(", ")})`;

@@ -12,12 +12,16 @@ export function spaced(matcher) {
   return `${before}"${value.replace(/[\\"]/g, "\\$&")}"`;
 }
 
-/** Matchers with what is chosen in the places of variables, as domain/dashboards.py does it; all leaves one out. */
+/** Matchers with what is chosen in the places of variables, as domain/dashboards.py does it; all leaves one out, several are a pattern. */
 export function bound(match, values) {
   return match.flatMap((matcher) => {
     const [, label, operator, name] = /^\s*([\w.]+)\s*(=~|!~|!=|=)\s*"?\$([A-Za-z_]\w*)"?\s*$/.exec(matcher) ?? [];
     if (!name || !(name in values)) return [matcher];
-    const value = /^[^\s"]*$/.test(values[name]) ? values[name] : `"${values[name].replace(/[\\"]/g, "\\$&")}"`;
-    return values[name] ? [`${label}${operator.startsWith("=") ? "=" : "!="}${value}`] : [];
+    const chosen = [values[name]].flat().filter(Boolean);
+    if (!chosen.length) return [];
+    const isOne = chosen.length === 1;
+    const text = isOne ? chosen[0] : chosen.map((one) => one.replace(/[\\.^$*+?()[\]{}|]/g, "\\$&")).join("|");
+    const value = /^[^\s"]*$/.test(text) ? text : `"${text.replace(/[\\"]/g, "\\$&")}"`;
+    return [`${label}${operator[0]}${isOne ? (operator[0] === "=" ? "" : "=") : "~"}${value}`];
   });
 }

@@ -4,6 +4,7 @@ import { currentZone } from "./choices.js";
 import { linkCursors } from "./cursor.js";
 import { toUrl } from "./graph.js";
 import { bound } from "./matchers.js";
+import { subjectOf } from "./overlay.js";
 import { same } from "./same.js";
 import { write } from "./text.js";
 
@@ -49,6 +50,12 @@ export class Tile {
     link.setAttribute("aria-label", `Explore ${this.name}`);
   }
 
+  /** What its graph is about, for what happened meanwhile. */
+  get subject() {
+    const queries = this.panel.graph.queries.map((query) => ({ ...query, match: bound(query.match ?? [], this.board.values) }));
+    return subjectOf(this.chart.lines, queries);
+  }
+
   get name() {
     return this.board.fill(this.panel.title) || (this.isGraph ? "Graph" : "Text");
   }
@@ -58,7 +65,8 @@ export class Tile {
     this.isStale = false;
     const { fromS, toS } = this.board;
     if (this.chart && isQuiet && this.chart.answer) return this.chart.refresh(fromS, toS);
-    this.chart ??= new Chart(this.body, { graph: this.panel.graph, fromS, toS, ask: (question, signal) => this.#ask(question, signal) });
+    const { board } = this;
+    this.chart ??= new Chart(this.body, { graph: this.panel.graph, fromS, toS, ask: (question, signal) => this.#ask(question, signal), onAnswer: () => board.overlay?.show(board.fromS, board.toS) });
     return this.chart.show({ graph: this.panel.graph, fromS, toS });
   }
 
@@ -80,7 +88,7 @@ export function linkTiles(board) {
   linkCursors(board.element, {
     seen: () => board.seen.map((tile) => tile.chart).filter((chart) => chart?.loaded),
     zone: currentZone,
-    standing: () => "",
+    told: (chart, atS) => board.overlay?.toldAt(chart, atS) ?? [],
     onSelect: (fromS, toS) => board.between(fromS, toS),
     onBack: () => board.steps && history.back(),
   });

@@ -187,9 +187,7 @@ def test_a_variable_is_in_the_address(fed: Platform, browse: Callable[..., Page]
     page = browse()
     address = import_board(page, fed, board("Variables"))
     drawn(page, ["worker-1"])
-    select = page.locator("#variables select")
-    expect(select.locator("option")).to_contain_text(["all", "worker-1", "worker-2"])
-    select.select_option("worker-2")
+    choose(page, "worker-2")
     drawn(page, ["worker-2"])
     expect(page.locator("[data-id=jobs] h3")).to_have_text("Jobs of worker-2")
     assert parse_qs(urlsplit(page.url).query) == {"var.node": ["worker-2"]}
@@ -205,8 +203,51 @@ def test_a_variable_is_in_the_address(fed: Platform, browse: Callable[..., Page]
     page.go_back()
     drawn(page, ["worker-1"])
     assert page.url == address
-    select.select_option("")
+    choose(page, "All")
     drawn(page, ["worker-1", "worker-2"])
+
+
+def choose(page: Page, value: str) -> None:
+    """Take one value of the dashboard's variable, or all."""
+    menu = page.locator("#variables .variable")
+    menu.locator("summary").click()
+    menu.get_by_role("button", name="All" if value == "All" else f"Only {value}", exact=True).click()
+    expect(menu.locator("summary b")).to_have_text("all" if value == "All" else value)
+
+
+def test_several_values_are_ticked_and_stand_in_the_address(fed: Platform, browse: Callable[..., Page]) -> None:
+    page = browse()
+    address = import_board(page, fed, board("Several"))
+    drawn(page, ["worker-1"])
+    menu = page.locator("#variables .variable")
+    menu.locator("summary").focus()
+    page.keyboard.press("Enter")
+    expect(menu.locator("li")).to_have_count(2)
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
+    expect(menu.get_by_label("worker-2", exact=True)).to_be_focused()
+    page.keyboard.press("Space")
+    page.keyboard.press("Escape")
+    drawn(page, ["worker-1", "worker-2"])
+    assert parse_qs(urlsplit(page.url).query) == {"var.node": ["worker-1", "worker-2"]}
+    expect(page.locator("[data-id=jobs] h3")).to_have_text("Jobs of worker-1, worker-2")
+    assert parse_qs(urlsplit(page.get_by_label("Explore Jobs").get_attribute("href") or "").query)["A.match"] == [
+        "node=~worker-1|worker-2"
+    ]
+    page.reload()
+    drawn(page, ["worker-1", "worker-2"])
+    expect(menu.locator("summary b")).to_have_text("worker-1, worker-2")
+    page.locator("#share").click()
+    page.locator("input[name=fixed]").check()
+    page.get_by_role("button", name="Make the link").click()
+    anyone = browse(is_signed_in=False)
+    anyone.goto(page.locator("section[aria-labelledby=link] pre").inner_text())
+    drawn(anyone, ["worker-1", "worker-2"])
+    expect(anyone.locator("#variables .variable summary b")).to_have_text("worker-1, worker-2")
+    page.goto(address)
+    drawn(page, ["worker-1"])
 
 
 def test_a_link_shows_it_without_a_session_until_it_is_revoked(fed: Platform, browse: Callable[..., Page]) -> None:
@@ -221,7 +262,7 @@ def test_a_link_shows_it_without_a_session_until_it_is_revoked(fed: Platform, br
     anyone.goto(link)
     drawn(anyone, ["worker-1"])
     expect(anyone.locator("#edit, #share, .places, #more")).to_have_count(0)
-    anyone.locator("#variables select").select_option("worker-2")
+    choose(anyone, "worker-2")
     drawn(anyone, ["worker-2"])
     token = link.rpartition("/")[2]
     assert {path for path in asked if path.startswith("/api/")} == {

@@ -4,10 +4,12 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from domain import dashboards
 from domain.errors import InvalidBody, InvalidQuery, MetristError, TooLarge
-from domain.query import parse_matcher
+from domain.query import Graph, Query, parse_matcher
 
 QUERY = {"id": "A", "metric": "cpu.usage_percent", "match": ["node=$node", "core!=0"]}
 
@@ -100,7 +102,7 @@ def test_many_long_texts_are_too_much() -> None:
         dashboards.of(document(panels=panels))
 
 
-def matchers_of(match: list[str], **values: str) -> list[str]:
+def matchers_of(match: list[str], **values: dashboards.Value) -> list[str]:
     bound = dashboards.of(document(panels=[graph("a", graph={"queries": [QUERY | {"match": match}]})])).graph("a")
     assert bound
     return list(dashboards.bind(bound, values).queries[0].match)
@@ -128,6 +130,59 @@ def test_a_value_is_a_value_whatever_it_holds(value: str) -> None:
     (text,) = matchers_of(["node=$node"], node=value)
     found = parse_matcher(text)
     assert (found.label, found.operator, found.value) == ("node", "=", value)
+
+
+@pytest.mark.parametrize(
+    ("match", "values", "expected"),
+    [
+        (["node=$node"], ("web-1", "web-2"), ["node=~web-1|web-2"]),
+        (["node!=$node"], ("web-1", "web-2"), ["node!~web-1|web-2"]),
+        (["node=~$node", "core!=0"], ("a.b", "c|d"), [r"node=~a\.b|c\|d", "core!=0"]),
+    ],
+)
+def test_several_values_are_any_of_them(match: list[str], values: tuple[str, ...], expected: list[str]) -> None:
+    assert matchers_of(match, node=values) == expected
+
+
+@given(st.lists(st.text(min_size=1, max_size=20), min_size=2, max_size=5, unique=True), st.text(max_size=20))
+def test_several_values_match_themselves_and_nothing_else(values: list[str], other: str) -> None:
+    try:
+        found = dashboards.bind(one_query(), {"node": tuple(values)}).queries[0].matchers[0]
+    except InvalidQuery as error:
+        assert "half a character" in error.detail
+        return
+    assert all(found.holds({"node": value}) for value in values)
+    assert found.holds({"node": other}) == (other in values)
+
+
+def one_query() -> Graph:
+    return Graph(queries=(Query("A", "cpu.usage_percent", ("node=$node",)),))
+
+
+def test_more_values_than_a_pattern_holds_are_refused() -> None:
+    with pytest.raises(InvalidQuery, match="4,000 are taken"):
+        assert dashboards.bind(one_query(), {"node": tuple(f"{n:0200}" for n in range(50))}).queries[0].matchers
+    with pytest.raises(InvalidQuery, match="at most 50"):
+        dashboards.as_value([str(n) for n in range(51)])
+
+
+def test_a_variables_value_has_one_form() -> None:
+    assert dashboards.as_value(["", "a", "a"]) == "a"
+    assert dashboards.as_value([]) == dashboards.as_value([""]) == ""
+    assert dashboards.as_value(["b", "a"]) == ("b", "a")
+    found = dashboards.of(document(variables=[{"name": "node", "label": "node", "value": ["web-1", "web-2"]}]))
+    assert found.variables[0].value == ("web-1", "web-2")
+    assert dashboards.choose(found, {}) == {"node": ("web-1", "web-2")}
+    assert dashboards.read(dashboards.export(found)) == found
+    alone = dashboards.of(document(variables=[{"name": "node", "label": "node", "value": ["web-1"]}]))
+    assert alone.variables[0].value == "web-1"
+
+
+def test_only_a_dashboard_that_hides_events_says_so() -> None:
+    assert "events" not in dashboards.as_json(dashboards.of(document()))
+    hiding = dashboards.of(document(events=False))
+    assert dashboards.as_json(hiding)["events"] is False
+    assert dashboards.read(dashboards.export(hiding)) == hiding
 
 
 def test_a_variable_is_what_is_chosen_else_what_it_is_at_first() -> None:

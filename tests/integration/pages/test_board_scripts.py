@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Page, sync_playwright
 
 from dashboards import static
-from domain.dashboards import COLUMNS, bind
+from domain.dashboards import COLUMNS, as_value, bind
 from domain.query import Graph, Query, parse_matcher
 from tests.integration.pages.site import Site
 
@@ -151,12 +151,16 @@ def test_matchers_stand_apart_at_spaces_outside_quotes(page: Page) -> None:
     ]
 
 
-@pytest.mark.parametrize("value", ["web-1", "", "a b", 'say "x"', "back\\slash", "web.*"])
+@pytest.mark.parametrize(
+    "value",
+    ["web-1", "", "a b", 'say "x"', "back\\slash", "web.*", ["a", "b"], ["a.b", "c|d", "e f", 'g"h', "^$*+?()[]{}\\"]],
+    ids=str,
+)
 @pytest.mark.parametrize("operator", ["=", "!=", "=~", "!~"])
-def test_browser_and_server_put_the_same_values_in(page: Page, operator: str, value: str) -> None:
+def test_browser_and_server_put_the_same_values_in(page: Page, operator: str, value: str | list[str]) -> None:
     match = [f"node{operator}$node", "core!=0", "rack=$other", "rack=r$node"]
     (found,) = call(page, "matchers.js", "bound", [[match, {"node": value}]])
     query = Query(id="A", metric="cpu.usage_percent", match=tuple(match))
-    expected = bind(Graph(queries=(query,)), {"node": value}).queries[0]
+    expected = bind(Graph(queries=(query,)), {"node": as_value(value)}).queries[0]
     told = [(one.label, one.operator, one.value) for one in map(parse_matcher, found)]
     assert told == [(one.label, one.operator, one.value) for one in expected.matchers]
