@@ -48,6 +48,7 @@ from dashboards import (
     explorer,
     guide,
     headers,
+    installer,
     invite,
     node_page,
     oauth,
@@ -136,6 +137,7 @@ def create_app(settings: Settings) -> FastAPI:
         signin,
         oauth,
         download,
+        installer,
             static,
     ):
         app.include_router(part.router)

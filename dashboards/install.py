@@ -22,13 +22,14 @@ _LOOPBACK = re.compile(r"https?://(localhost|127\.[0-9.]+|\[::1\])(:\d+)?")
 class Lines:
     """What the lines are made with.
 
-    server, wheel  addresses, quoted for a shell
+    server, wheel, script  addresses, quoted for a shell
     is_local       the address leads nowhere from another machine
     is_made        the key is a real one, shown now or never
     """
 
     server: str
     wheel: str
+    script: str
     key: str
     is_local: bool
     is_made: bool
@@ -39,7 +40,8 @@ def install_lines(request: Request, secret: str | None = None) -> Lines:
     server = address(request)
     wheel = shlex.quote(f"{server}/download/{download.wheel_name()}")
     is_local = _LOOPBACK.fullmatch(server) is not None
-    return Lines(shlex.quote(server), wheel, secret or PLACEHOLDER, is_local, secret is not None)
+    script = shlex.quote(f"{server}/install.sh")
+    return Lines(shlex.quote(server), wheel, script, secret or PLACEHOLDER, is_local, secret is not None)
 
 
 def address(request: Request) -> str:

@@ -60,6 +60,8 @@ def test_somebody_without_a_node_follows_the_guide(context: BrowserContext, plat
     expect(page.get_by_text("shown only now")).to_be_visible()
     expect(page.locator("#door-state")).to_have_text("live")
     key = copied(page, "key")
+    assert f"METRIST_KEY={key} sh" in copied(page, "script") and "/install.sh |" in copied(page, "script")
+    page.get_by_role("tab", name="Shell").click()
     with running(copied(page, "shell"), tmp_path, node="first-node"):
         accepted = page.locator("#door [data-outcome=accepted]").filter(has_text="first-node")
         expect(accepted.first).to_be_visible(timeout=INSTALLED_WITHIN_S * 1000)
@@ -139,12 +141,12 @@ def test_ways_to_install_are_tabs_for_the_keyboard(context: BrowserContext, plat
     page = context.new_page()
     page.goto(f"{platform.url}/help/agent#way-docker")
     tabs = page.get_by_role("tab")
-    expect(tabs.nth(2)).to_have_attribute("aria-selected", "true")
-    tabs.nth(2).focus()
+    expect(tabs.nth(3)).to_have_attribute("aria-selected", "true")
+    tabs.nth(3).focus()
     page.keyboard.press("ArrowRight")
     expect(page.get_by_role("tabpanel", name="curl")).to_be_visible()
     page.keyboard.press("ArrowRight")
-    expect(page.get_by_role("tabpanel", name="Shell")).to_be_visible()
+    expect(page.get_by_role("tabpanel", name="Install")).to_be_visible()
     expect(page.get_by_role("tabpanel", name="curl")).not_to_be_visible()
 
 
