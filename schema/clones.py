@@ -66,16 +66,22 @@ class Clones:
                 raise StartRefused(f"{table.name} is on a cluster: back ClickHouse up with its own BACKUP … ON CLUSTER")
         return sorted(found, key=lambda table: (table.is_view, not table.keeps, table.name == _LAST, table.name))
 
-    def make(self, tables: Sequence[Kept]) -> None:
-        """Clone those that keep rows. The caller has seen to it that nobody inserts; merges go on, and do no harm."""
-        run = self._clickhouse.command
+    def prepare(self, tables: Sequence[Kept]) -> None:
+        """Make the clones of those that keep rows, empty."""
         self.drop()
-        run(f"CREATE DATABASE `{self.database}`")
-        for table in filter(lambda each: each.keeps, tables):
-            clone, source = f"`{self.database}`.`{table.name}`", f"`{self._clickhouse.database}`.`{table.name}`"
-            run(f"CREATE TABLE {clone} AS {source}", settings=DDL_SETTINGS)
-            run(f"SYSTEM STOP MERGES {clone}")
-            run(f"ALTER TABLE {clone} ATTACH PARTITION ALL FROM {source}")
+        self._clickhouse.command(f"CREATE DATABASE `{self.database}`")
+        for table in tables:
+            if table.keeps:
+                clone, source = self._names(table)
+                self._clickhouse.command(f"CREATE TABLE {clone} AS {source}", settings=DDL_SETTINGS)
+                self._clickhouse.command(f"SYSTEM STOP MERGES {clone}")
+
+    def fill(self, tables: Sequence[Kept]) -> None:
+        """Link the parts into them. The caller sees to it that nobody inserts; merges go on, and do no harm."""
+        for table in tables:
+            if table.keeps:
+                clone, source = self._names(table)
+                self._clickhouse.command(f"ALTER TABLE {clone} ATTACH PARTITION ALL FROM {source}")
 
     def drop(self) -> None:
         """Let go of them, also of those that a killed predecessor has left."""
@@ -100,6 +106,9 @@ class Clones:
     def version(self) -> str:
         """ClickHouse's own."""
         return str(self._clickhouse.command("SELECT version()"))
+
+    def _names(self, table: Kept) -> tuple[str, str]:
+        return f"`{self.database}`.`{table.name}`", f"`{self._clickhouse.database}`.`{table.name}`"
 
     def _bare(self, sql: str) -> str:
         return re.sub(rf"(?<![\w.])`?{re.escape(self._clickhouse.database)}`?\.(?=[\w`])", "", sql)

@@ -25,6 +25,7 @@ from schema import samples, spool_files
 from schema.clickhouse_client import ClickHouse, DatabaseError
 from schema.clones import Clones, Kept, PartSeen, wait_quiet
 from schema.control import copies
+from schema.control import migrate as control_migrate
 from schema.control.copies import Pinned
 from schema.hold import Hold
 from schema.spool_files import Taken
@@ -73,7 +74,7 @@ def take(repository: Repository, sources: Sources, said: Callable[[str], None]) 
             taken_at=still.taken_at,
             release=version("metrist"),
             clickhouse=clones.version(),
-            revision=still.control.revision,
+            revision=control_migrate.current(sources.control) or "",
             held_s=round(still.held_s, 3),
             control=_keep_control(repository, still.control),
             tables=_Tables(repository, clones, portable=sources.portable).keep(still.tables),
@@ -90,10 +91,11 @@ def _still(sources: Sources, clones: Clones) -> Iterator[_Still]:
     _wait_for_backlog(sources.spool)
     with contextlib.ExitStack() as let_go:
         let_go.callback(clones.drop)
+        clones.prepare(tables)
         with Hold(sources.spool).alone(_REST_WITHIN_S) as held_s:
             wait_quiet(sources.clickhouse)
             inserted = _insert_sealed(sources)
-            clones.make(tables)
+            clones.fill(tables)
             taken_at = datetime.now(UTC)
             spool = [taken for taken in spool_files.take(sources.spool) if Path(taken.name).stem not in inserted]
             for taken in spool:

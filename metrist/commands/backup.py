@@ -13,7 +13,9 @@ from metrist.backup.moments import Moment
 from metrist.backup.repository import Damaged, Repository
 from metrist.backup.take import Sources, take
 from metrist.environment import read_settings
+from schema import migrate as clickhouse_migrate
 from schema.clickhouse_client import ClickHouse
+from schema.control import migrate as control_migrate
 from schema.control.engine import open_control
 
 
@@ -37,6 +39,8 @@ def _take(repository: Repository, found: Machine, options: argparse.Namespace) -
     control = open_control(settings.database_url.get_secret_value())
     # A statement about a large table may take as long as it does.
     with closing(ClickHouse(settings.clickhouse_url.get_secret_value(), timeout_s=600)) as clickhouse:
+        control_migrate.check(control)
+        clickhouse_migrate.check(clickhouse)
         before = _size(repository)
         sources = Sources(clickhouse, control, settings.spool_dir, _private(found), portable=options.portable)
         moment = take(repository, sources, lambda words: print(words, flush=True))

@@ -19,6 +19,8 @@ from schema.control.engine import open_control
 from schema.control.tables import attempts, events, metadata
 
 AT_ONCE = 1_000
+_ONE_FILE = "PRAGMA journal_mode = DELETE"
+"""Without a log beside it."""
 _COUNTED = (events, attempts)
 """Tables whose keys the database counts up: it must go on behind what was copied."""
 
@@ -26,29 +28,25 @@ _COUNTED = (events, attempts)
 class Pinned:
     """A control DB as it was when it was pinned; others write on."""
 
-    def __init__(self, source: sqlite3.Connection | Connection, revision: str) -> None:
+    def __init__(self, source: sqlite3.Connection | Connection) -> None:
         self._source = source
-        self.revision = revision
 
     def write(self, file: Path) -> None:
         """Write it as a SQLite file that is not there yet."""
         if isinstance(self._source, sqlite3.Connection):
             with closing(sqlite3.connect(file)) as target:
                 self._source.backup(target)
-                target.execute("PRAGMA journal_mode = DELETE")  # one file, without a log beside it
+                target.execute(_ONE_FILE)
         else:
             _write_rows(self._source, file)
 
 
 @contextlib.contextmanager
 def pinned(engine: Engine) -> Iterator[Pinned]:
-    """Hold on to the control DB as it is now. Raises StartRefused for one that this release has not migrated."""
-    migrate.check(engine)
+    """Hold on to the control DB as it is now; one in PostgreSQL must have this release's tables."""
     with contextlib.ExitStack() as held:
-        if engine.dialect.name == "sqlite":
-            yield Pinned(_pin_sqlite(engine, held), migrate.head())
-        else:
-            yield Pinned(_pin_postgres(engine, held), migrate.head())
+        pin = _pin_sqlite if engine.dialect.name == "sqlite" else _pin_postgres
+        yield Pinned(pin(engine, held))
 
 
 def is_empty(engine: Engine) -> bool:
@@ -82,7 +80,7 @@ def fill(engine: Engine, file: Path) -> None:
         source.dispose()
 
 
-def _pin_sqlite(engine: Engine, held: contextlib.ExitStack) -> sqlite3.Connection:
+def _pin_sqlite(engine: Engine, held: contextlib.ExitStack) -> sqlite3.Connection | Connection:
     """A read transaction begins with its first read, and sees nothing that is written after it."""
     source = held.enter_context(closing(sqlite3.connect(_read_only(Path(str(engine.url.database))), uri=True)))
     source.isolation_level = None
@@ -95,11 +93,13 @@ def _read_only(file: Path) -> str:
     return f"{file.resolve().as_uri()}?mode=ro"
 
 
-def _pin_postgres(engine: Engine, held: contextlib.ExitStack) -> Connection:
+def _pin_postgres(engine: Engine, held: contextlib.ExitStack) -> sqlite3.Connection | Connection:
+    """Likewise; a SET is no query."""
     options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
     source = held.enter_context(engine.connect().execution_options(**options))
     held.enter_context(source.begin())
     _take_time(source)
+    source.execute(text("SELECT 1"))
     return source
 
 
@@ -116,10 +116,10 @@ def _write_rows(source: Connection, file: Path) -> None:
             _copy_rows(source, writes)
             for table in _COUNTED:
                 _count_on(writes, table, _counted(source, table))
-        with target.connect() as conn:
-            conn.exec_driver_sql("PRAGMA journal_mode = DELETE")
     finally:
         target.dispose()
+    with closing(sqlite3.connect(file)) as written:
+        written.execute(_ONE_FILE)
 
 
 def _copy_rows(reads: Connection, writes: Connection) -> None:
