@@ -16,7 +16,7 @@ from domain.errors import InvalidBody, Overloaded
 from domain.templates import BODY_MAX_BYTES, Template
 
 CPU_S: Final = 1.0
-WALL_S: Final = 10.0
+WALL_S: Final = 6.0
 MEMORY_BYTES: Final = 48_000_000
 """On top of what the child holds when it has loaded its libraries; a body and its facts take a few of these."""
 AT_ONCE: Final = 2

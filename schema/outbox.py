@@ -25,8 +25,10 @@ from schema.control.engine import reading
 from schema.control.tables import attempts, deliveries
 from schema.deliveries import TELLING, desk_of, notice_of
 
-LEASE = timedelta(seconds=60)
-"""Longer than any try takes, with its look-ups and its time-outs."""
+LEASE = timedelta(seconds=25)
+"""Longer than any try takes, with its template, its look-ups and its time-outs: who died in it is waited for."""
+MAIL_LEASE = timedelta(seconds=60)
+"""A mail server may take its time-out for each word."""
 LOOKED_AT = 100
 """Candidates of one claim: so many may have to be passed over."""
 AT_ONCE = 4
@@ -122,7 +124,8 @@ def _has_mails_left(conn: Connection, row: RowMapping, channel: ChannelRow, now:
 def _lease(
     conn: Connection, channel: ChannelRow, row: RowMapping, rows: Sequence[RowMapping], now: datetime
 ) -> Claim | None:
-    message_id, until = _message_id(conn, row), now + LEASE
+    by_mail = channel.kind == ChannelKind.EMAIL or bool(row["recipient"])
+    message_id, until = _message_id(conn, row), now + (MAIL_LEASE if by_mail else LEASE)
     ids = [one["id"] for one in rows]
     free = and_(deliveries.c.id.in_(ids), _due_or_waiting(now))
     taken = conn.execute(update(deliveries).where(free).values(leased_until=until, message_id=message_id, reason=""))
