@@ -5,13 +5,15 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench import conditions, fleet, graphs, ingest, live, nodes_page, pings, reads, soak, victoria, year
+from bench import conditions, fleet, graphs, ingest, live, nodes_page, pings, reads, sizing, soak, victoria, year
 from bench.platform import Platform
 from bench.report import Report
 from bench.victoria import Victoria
 from bench.workload import QUICK, W1, W2, Workload
 
 IDLE_S = 10
+PARTS = {"fleet": fleet.measure, "live": live.measure, "conditions": conditions.measure}
+"""Those that need to be told nothing more."""
 
 
 def main() -> None:
@@ -20,7 +22,7 @@ def main() -> None:
     parser.add_argument(
         "--parts",
         default="idle,w1,reads,w2,pings,fleet",
-        help="comma-separated: idle, quick, w1, reads, w2, pings, fleet, nodes, live, year, conditions, soak",
+        help="comma-separated: idle, quick, w1, reads, w2, pings, fleet, nodes, live, year, conditions, soak, sizing",
     )
     parser.add_argument(
         "--folder", type=Path, help="where the workload's files are kept (default: /dev/shm or the temp dir)"
@@ -42,14 +44,13 @@ def main() -> None:
             pings.enrol(platform)
             pings.measure(report, platform, per_s=1_000, samples_per_s=0, seconds=10)
             pings.measure(report, platform, per_s=1_000, samples_per_s=200_000, seconds=20)
-    if "fleet" in parts:
-        fleet.measure(report)
-    if "live" in parts:
-        live.measure(report)
-    if "conditions" in parts:
-        conditions.measure(report)
+    for name, measure in PARTS.items():
+        if name in parts:
+            measure(report)
     if "year" in parts:
         _year(report)
+    if "sizing" in parts:
+        sizing.measure(report, folder)
     if "soak" in parts:
         soak.measure(report, arguments.minutes)
     if "nodes" in parts:

@@ -64,6 +64,7 @@ class Plan:
 
     waits             pings are held, as the real agent asks; else answered at once
     snapshot_every_s  0 sends none
+    metrics           in each snapshot
     back_off_max_s    longest pause after failures, as the agent's own
     """
 
@@ -73,6 +74,7 @@ class Plan:
     interval_s: float = 10.0
     waits: bool = False
     snapshot_every_s: float = 0.0
+    metrics: int = METRICS
     timeout_s: float = 30.0
     back_off_max_s: float = 45.0
     prefix: str = "agent"
@@ -234,14 +236,14 @@ class Pings(Channel):
 
 
 class Snapshots(Channel):
-    """An agent's snapshots, of ten metrics each."""
+    """An agent's snapshots; values with four decimals: few, as those that machines report."""
 
     def __init__(self, fleet: "Fleet", agent: Pings) -> None:
         super().__init__(fleet, _head(fleet.plan, "/api/v1/snapshots"), lambda: fleet.snapshots)
         self.agent = agent
 
     def body(self) -> tuple[bytes, float]:
-        metrics = {f"fleet.m{number}": random.random() for number in range(METRICS)}
+        metrics = {f"fleet.m{number}": round(random.random(), 4) for number in range(self._fleet.plan.metrics)}
         ts = round(time.time() + self.agent.skew_s, 3)
         return _encode({"node": self.agent.name, "ts": ts, "metrics": metrics}), 0.0
 
