@@ -52,7 +52,7 @@ def opened(settings: Settings) -> Iterator[Control]:
     refuse_unreachable(settings, "database_url")
     engine = open_control(settings.database_url.get_secret_value())
     try:
-        migrate.check(engine)
+        migrate.check(engine, or_newer=True)  # a release only adds to the tables of the one before
         yield Control(engine, settings)
     finally:
         engine.dispose()

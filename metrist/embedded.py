@@ -74,6 +74,7 @@ def variables(settings: Settings, data: DataDir, embedded: Embedded) -> dict[str
         told["METRIST_DATABASE_URL"] = f"sqlite:///{data.control_db}"
     if not is_set(settings, "spool_dir"):
         told["METRIST_SPOOL_DIR"] = str(data.spool)
+    told["METRIST_RELEASES_DIR"] = str(data.releases)
     return told
 
 

@@ -69,7 +69,7 @@ def migrations() -> list[Migration]:
     return found
 
 
-def upgrade(clickhouse: ClickHouse, settings: Settings) -> list[str]:
+def upgrade(clickhouse: ClickHouse, settings: Settings, *, or_newer: bool = False) -> list[str]:
     """Run the steps that are missing and set the retention; returns the names of what was run.
 
     DDL is not transactional: a step that was cut off is run again, so each of its statements can be repeated.
@@ -78,7 +78,7 @@ def upgrade(clickhouse: ClickHouse, settings: Settings) -> list[str]:
     clickhouse.command(_LEDGER)
     done = _done(clickhouse)
     known = migrations()
-    _refuse_strangers(done, known)
+    _refuse_strangers(done, known, or_newer=or_newer)
     ran = []
     for migration in known:
         if migration.number in done:
@@ -147,9 +147,9 @@ def _remember(clickhouse: ClickHouse, migration: Migration) -> None:
     )
 
 
-def _refuse_strangers(done: dict[int, str], known: list[Migration]) -> None:
+def _refuse_strangers(done: dict[int, str], known: list[Migration], *, or_newer: bool = False) -> None:
     newest = known[-1].number
-    if done and max(done) > newest:
+    if done and max(done) > newest and not or_newer:
         raise StartRefused(f"ClickHouse is at migration {max(done)}, which a newer release of Metrist has made")
     for migration in known:
         if done.get(migration.number, migration.checksum) != migration.checksum:

@@ -5,7 +5,10 @@ from urllib.parse import unquote, urlsplit
 
 from domain.errors import StartRefused
 from metrist import engine, logs
+from metrist.datadir import LOOPBACK
 from metrist.environment import read_settings
+
+PORT = 8123
 
 
 def run(options: argparse.Namespace) -> None:
@@ -15,4 +18,5 @@ def run(options: argparse.Namespace) -> None:
     url = urlsplit(settings.clickhouse_url.get_secret_value())
     if not (url.username and url.password):
         raise StartRefused("METRIST_CLICKHOUSE_URL needs user and password: http://user:password@host:port/database")
-    engine.serve(options.dir, options.host, options.port, unquote(url.username), unquote(url.password))
+    host, port = options.host or url.hostname or LOOPBACK, options.port or url.port or PORT
+    engine.serve(options.dir, host, port, unquote(url.username), unquote(url.password))

@@ -2,6 +2,7 @@
 
 import argparse
 from contextlib import closing
+from importlib.metadata import version
 from importlib.resources import files
 
 from domain.errors import StartRefused
@@ -9,6 +10,7 @@ from domain.settings import Settings
 from metrist import logs
 from metrist.environment import read_settings
 from metrist.reach import refuse_unreachable
+from metrist.releases.shelf import Shelf
 from schema import migrate as clickhouse_migrate
 from schema.clickhouse_client import ClickHouse
 from schema.control import migrate as control_migrate
@@ -28,10 +30,11 @@ def run(options: argparse.Namespace) -> None:
 
 def _upgrade(settings: Settings) -> None:
     control = open_control(settings.database_url.get_secret_value())
-    revision = control_migrate.upgrade(control)
+    or_newer = Shelf(settings.releases_dir).may_run_on_newer(version("metrist"))
+    revision = control_migrate.upgrade(control, or_newer=or_newer)
     control.dispose()
     with closing(ClickHouse(settings.clickhouse_url.get_secret_value())) as clickhouse:
-        ran = clickhouse_migrate.upgrade(clickhouse, settings)
+        ran = clickhouse_migrate.upgrade(clickhouse, settings, or_newer=or_newer)
     print(f"Control DB at {revision}; ClickHouse: {', '.join(ran) or 'nothing to do'}")
 
 

@@ -40,7 +40,9 @@ def open_upgrade(directory: Path | None) -> Upgrade:
     """The platform that is meant: the one in a data directory (./data, if it is there), or the units of systemd."""
     data = _data(directory)
     if data is not None and hosts.is_up(data):
-        os.environ.update({**hosts.environment(data), **_asked_here()})
+        platform = hosts.environment(data)
+        os.environ.update({**platform.settings, **_asked_here()})
+        os.chdir(platform.folder)
     settings = read_settings()
     logs.configure(settings)
     shelf = Shelf(data.releases if data is not None else settings.releases_dir)

@@ -5,6 +5,7 @@ import os
 import subprocess
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -109,13 +110,22 @@ def is_up(data: DataDir) -> bool:
     return bool(told.pid) and psutil.pid_exists(told.pid)
 
 
-def environment(data: DataDir) -> Mapping[str, str]:
-    """The settings that the pieces of a running `metrist up` have; it was told some that this process does not know."""
+@dataclass(frozen=True)
+class Environment:
+    """What the pieces of a running `metrist up` have that this process does not know: settings, and where `.env` is."""
+
+    settings: Mapping[str, str]
+    folder: Path
+
+
+def environment(data: DataDir) -> Environment:
+    """Ask one of the pieces. Raises UpgradeRefused when none runs just now."""
     for name in ("api", "worker", "scheduler"):
         with contextlib.suppress(OSError, ValueError, IndexError, psutil.Error):
             pid = int((data.run / f"{name}.pid").read_text().split()[0])
-            found = psutil.Process(pid).environ()
-            return {key: value for key, value in found.items() if key.startswith("METRIST_") and key not in OWN}
+            piece = psutil.Process(pid)
+            found = {key: value for key, value in piece.environ().items() if key.startswith("METRIST_")}
+            return Environment({key: value for key, value in found.items() if key not in OWN}, Path(piece.cwd()))
     raise UpgradeRefused(f"no process of the `metrist up` in {data.root} runs just now; try again in a minute")
 
 

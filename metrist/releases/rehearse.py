@@ -39,7 +39,6 @@ def _running(python: Path, env: Mapping[str, str], folder: Path) -> Iterator[str
         process = subprocess.Popen(  # noqa: S603
             tethered([str(python), "-P", "-m", "metrist", "api"], listener),
             env={**os.environ, **env, "METRIST_SPOOL_DIR": str(folder / "spool")},
-            cwd=folder,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

@@ -34,11 +34,15 @@ class State:
     history  versions in the order in which they proved themselves
     bad      version → why, when
     tries    version → how often its upgrade was begun
+    migrated the newest version that has added to the tables; "" when none was recorded
+    oldest   no older version may run on what it has made of them
     """
 
     history: list[str] = field(default_factory=list)
     bad: dict[str, dict[str, str]] = field(default_factory=dict)
     tries: dict[str, int] = field(default_factory=dict)
+    migrated: str = ""
+    oldest: str = "0"
 
 
 class Shelf:
@@ -115,6 +119,19 @@ class Shelf:
         state.tries.pop(version, None)
         self._keep(state)
 
+    def migrate(self, version: str, oldest: str) -> None:
+        """Note that this version is about to add to the tables."""
+        state = self.state()
+        state.migrated = max(version, state.migrated or "0", key=Version)
+        state.oldest = max(oldest, state.oldest, key=Version)
+        self._keep(state)
+
+    def may_run_on_newer(self, version: str) -> bool:
+        """Whether a newer version has added to the tables, and this one may go on with them: it was rolled back."""
+        state = self.state()
+        own, newest = Version(version), Version(state.migrated or "0")
+        return Version(state.oldest) <= own < newest
+
     def begin_try(self, version: str) -> int:
         """Count one more try; returns how many there were, this one included."""
         state = self.state()
@@ -125,8 +142,9 @@ class Shelf:
     def state(self) -> State:
         """What is remembered; a file that cannot be read is nothing remembered."""
         try:
-            return State(**json.loads((self.root / "state.json").read_text()))
-        except (OSError, ValueError, TypeError):
+            told = json.loads((self.root / "state.json").read_text())
+            return State(**{name: told[name] for name in told.keys() & State.__dataclass_fields__.keys()})
+        except (OSError, ValueError, TypeError, AttributeError):
             return State()
 
     def prune(self, is_used: Callable[[Path], bool]) -> list[str]:

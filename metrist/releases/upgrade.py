@@ -65,6 +65,11 @@ class Upgrade:
             before = [version for version in before if self.shelf.is_complete(version)]
             if not before:
                 raise UpgradeRefused(f"there is no release to go back to from {running}")
+            oldest = self.shelf.state().oldest
+            if Version(before[-1]) < Version(oldest):
+                raise UpgradeRefused(
+                    f"the tables have changed since {before[-1]}: only {oldest} and newer may run on them"
+                )
             self._switch(before[-1], running)
             self.shelf.condemn(running, "rolled back by hand", _now())
             self.shelf.prove(before[-1])
@@ -120,6 +125,7 @@ class Upgrade:
         python = self.shelf.python(release.version)
         if self.host is None:
             return
+        self.shelf.migrate(release.version, release.oldest)
         migrate(python, self.env)
         rehearse.rehearse(python, self.env)
         log.info("release_rehearsed", version=release.version)

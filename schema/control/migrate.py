@@ -13,15 +13,19 @@ LOCK = 7_106_771_001
 """PostgreSQL advisory lock of whoever migrates; SQLite's BEGIN IMMEDIATE is one already."""
 
 
-def upgrade(engine: Engine) -> str:
+def upgrade(engine: Engine, *, or_newer: bool = False) -> str:
     """Run the steps that are missing; returns the revision it is at now.
 
+    or_newer  leave a database as it is that a newer release has added to; else that raises StartRefused
+
     Several processes may start together: one works, the others wait and find nothing to do.
-    Raises StartRefused for a database that a newer release has made.
     """
     with engine.begin() as connection:
         _be_alone(connection)
-        _refuse_newer(_revision(connection))
+        found = _revision(connection)
+        if or_newer and _is_newer(found):
+            return str(found)
+        _refuse_newer(found)
         command.upgrade(_config(connection), "head")
     return head()
 
@@ -39,9 +43,11 @@ def head() -> str:
     return found
 
 
-def check(engine: Engine) -> None:
-    """Raise StartRefused unless the database is exactly what this release needs."""
+def check(engine: Engine, *, or_newer: bool = False) -> None:
+    """Raise StartRefused unless the database is exactly what this release needs, or what a newer one made of that."""
     found = current(engine)
+    if or_newer and _is_newer(found):
+        return
     _refuse_newer(found)
     if found != head():
         raise StartRefused(f"The control database is at {found or 'nothing'}, needs {head()}: run `metrist migrate`")
@@ -54,8 +60,12 @@ def _be_alone(connection: Connection) -> None:
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
 
 
+def _is_newer(revision: str | None) -> bool:
+    return revision is not None and revision not in {step.revision for step in _scripts().walk_revisions()}
+
+
 def _refuse_newer(revision: str | None) -> None:
-    if revision is not None and revision not in {step.revision for step in _scripts().walk_revisions()}:
+    if _is_newer(revision):
         raise StartRefused(f"The control database is at {revision}, which a newer release of Metrist has made")
 
 

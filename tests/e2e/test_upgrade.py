@@ -82,7 +82,7 @@ class Upgraded:
         command = [sys.executable, "-P", "-m", "metrist", "upgrade", *options, "--data", str(self.platform.data_dir)]
         return subprocess.run(
             command,
-            env=clean_environment(),
+            env={**clean_environment(), **self.releases.settings(), "METRIST_RELEASE_WATCH_S": "4"},
             cwd=self.platform.data_dir.parent,
             capture_output=True,
             text=True,
@@ -118,7 +118,7 @@ def releases(tmp_path: Path) -> Releases:
 def upgraded(start: Callable[..., Platform], releases: Releases) -> Iterator[Upgraded]:
     """A platform with an agent and a fleet that must never be late, with somebody who posts and somebody who looks."""
     pace = Pace()
-    platform = start("--agent", env={**pace.settings(), **releases.settings(), "METRIST_RELEASE_WATCH_S": "4"})
+    platform = start("--agent", env=pace.settings())  # it knows of no source, so that it does not look by itself
     platform.wait_until(lambda: bool(platform.get("/api/v1/metrics").json()["series"]))
     token = platform.sign_in_url.partition("token=")[2]
     cookies = httpx.post(platform.url + "/sign-in", data={"token": token}, trust_env=False).cookies

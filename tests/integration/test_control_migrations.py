@@ -55,6 +55,14 @@ def test_a_newer_database_is_refused_and_left_alone(control: Engine) -> None:
     assert migrate.current(control) == "9999"
 
 
+def test_a_release_that_was_rolled_back_leaves_a_newer_database_as_it_is(control: Engine) -> None:
+    assert migrate.upgrade(control, or_newer=True) == migrate.head()
+    with control.begin() as conn:
+        conn.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    assert migrate.upgrade(control, or_newer=True) == "9999"
+    migrate.check(control, or_newer=True)
+
+
 def test_processes_that_start_together_migrate_once(control_url: str) -> None:
     spawn = multiprocessing.get_context("spawn")
     barrier = spawn.Barrier(4)

@@ -76,7 +76,7 @@ def test_pieces_are_told_of_embedded_stores_unless_others_are_set(tmp_path: Path
     assert told["METRIST_SPOOL_DIR"] == f"{tmp_path}/spool"
     theirs = read_settings(database_url=SecretStr("postgresql://h/db"), spool_dir=Path("/spool"))
     told = variables(theirs, DataDir(tmp_path), Embedded(None, None))
-    assert set(told) == {"METRIST_HOST", "METRIST_PORT"}
+    assert set(told) == {"METRIST_HOST", "METRIST_PORT", "METRIST_RELEASES_DIR"}
 
 
 def test_a_store_that_is_not_there_is_named() -> None:

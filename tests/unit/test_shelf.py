@@ -82,6 +82,25 @@ def test_it_remembers_what_was_bad_until_it_is_forgiven(shelf: Shelf) -> None:
     assert shelf.state().history == ["0.2.0", "0.3.0"]
 
 
+def test_what_was_rolled_back_may_run_on_newer_tables_but_not_on_any(shelf: Shelf) -> None:
+    run(shelf, "0.2.0")
+    assert not shelf.may_run_on_newer("0.2.0"), "nobody newer was here"
+    shelf.migrate("0.10.0", oldest="0.2.0")
+    assert shelf.may_run_on_newer("0.2.0")
+    assert not shelf.may_run_on_newer("0.1.0")
+    assert not shelf.may_run_on_newer("0.10.0"), "it is the newest itself"
+    shelf.migrate("0.9.0", oldest="0.1.0")
+    assert not shelf.may_run_on_newer("0.1.0"), "tables do not go back"
+
+
+def test_a_memory_of_a_newer_release_is_read(shelf: Shelf) -> None:
+    run(shelf, "0.2.0")
+    shelf.root.joinpath("state.json").write_text('{"history": ["0.2.0"], "thought_of_later": 1}')
+    assert shelf.state().history == ["0.2.0"]
+    shelf.root.joinpath("state.json").write_text("torn")
+    assert shelf.state().history == []
+
+
 def test_one_upgrades_at_a_time(shelf: Shelf) -> None:
     with shelf.lock(), pytest.raises(UpgradeRefused, match="another upgrade is under way"), shelf.lock():
         pass
