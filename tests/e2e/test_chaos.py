@@ -1,128 +1,42 @@
 """Every process is killed again and again while agents report: what was acknowledged is there exactly once."""
 
-import gzip
 import itertools
-import json
 import os
-import random
 import signal
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
 
-import clickhouse_connect
-import httpx
 import pytest
 
-from tests.e2e.platforms import PIECES, Platform
+from bench.agents import Fleet, Plan
+from bench.registry import Registry
+from tests.e2e.havoc import Disk, Havoc, Memory
+from tests.e2e.platforms import PIECES, Platform, start_platform
+from tests.e2e.tiers import all_differences, clickhouse, count, instants
+from tests.e2e.torrent import METRIC, METRICS, Torrent
+from tests.e2e.writers import Writer
 
 WRITERS = 4
-NODES_PER_WRITER = 3
-METRICS = 5
+SECONDS = 60
 KILL_EVERY_S = 3.0
 SETTLE_S = 60
-START_S = int(time.time()) - 86_400
-"""Within raw retention."""
+LONG_SETTLE_S = 300
+
+FREEZE_S = 60.0
+DISK_MB = 3_000
+RSS_MOST_MB = {"engine": 3_000, "api": 700, "valkey": 150, "worker": 250, "scheduler": 200}
+"""What a machine needs for it; the engine's peaks are two segments of a million samples, and merges."""
 
 
-@dataclass
-class Writer:
-    """Posts batches until each is acknowledged, and replays some, now and much later.
-
-    Every sample has a time of its own, so that one that is missing or doubled shows.
-    """
-
-    number: int
-    platform: Platform
-    stop: threading.Event
-    acknowledged: int = 0
-    replays: int = 0
-    attempts: int = 0
-    problems: list[str] = field(default_factory=list)
-    _sent: list[tuple[bytes, dict[str, str]]] = field(default_factory=list)
-
-    def run(self) -> None:
-        rng = random.Random(self.number)
-        with httpx.Client(base_url=self.platform.url, timeout=10, trust_env=False) as client:
-            for batch in itertools.count():
-                if self.stop.is_set():
-                    break
-                body, headers, samples = self._batch(batch, rng)
-                self._post(client, body, headers)
-                self.acknowledged += samples
-                self._sent.append((body, headers))
-                for _ in range(rng.choice((0, 0, 0, 1, 4))):
-                    self._replay(client, rng.choice(self._sent[-200:]))
-
-    def _batch(self, batch: int, rng: random.Random) -> tuple[bytes, dict[str, str], int]:
-        ts_s = START_S + batch
-        lines = [
-            json.dumps({"node": f"w{self.number}-n{node}", "ts": ts_s, "metrics": {
-                f'chaos.m{metric}{{writer="{self.number}"}}': batch + metric for metric in range(METRICS)}})
-            for node in range(NODES_PER_WRITER)
-        ]  # fmt: skip
-        body = "\n".join(lines).encode()
-        headers = {"Authorization": f"Bearer {self.platform.key}", "Content-Type": "application/x-ndjson"}
-        if rng.random() < 0.5:  # the others are recognised by their contents
-            headers["Metrist-Batch-Id"] = f"w{self.number}-b{batch}"
-        if rng.random() < 0.5:
-            body = gzip.compress(body, mtime=0)
-            headers["Content-Encoding"] = "gzip"
-        return body, headers, NODES_PER_WRITER * METRICS
-
-    def _post(self, client: httpx.Client, body: bytes, headers: dict[str, str]) -> dict[str, object]:
-        while True:
-            self.attempts += 1
-            try:
-                answer = client.post("/api/v1/snapshots", content=body, headers=headers)
-            except httpx.TransportError:
-                time.sleep(0.05)
-                continue
-            if answer.status_code == 202:
-                reply: dict[str, object] = answer.json()
-                return reply
-            if answer.status_code < 500:
-                self.problems.append(answer.text)
-            time.sleep(min(0.5, float(answer.headers.get("Retry-After", "0.1"))))
-
-    def _replay(self, client: httpx.Client, sent: tuple[bytes, dict[str, str]]) -> None:
-        self.replays += 1
-        if not self._post(client, *sent)["duplicate"]:
-            self.problems.append(f"a replay was taken for new: {sent[1].get('Metrist-Batch-Id')}")
-
-
-@pytest.mark.parametrize("seconds", [60, pytest.param(600, marks=pytest.mark.long)], ids="{} s".format)
-def test_kill_9_of_everything_loses_and_doubles_nothing(start: Callable[..., Platform], seconds: int) -> None:
+def test_kill_9_of_everything_loses_and_doubles_nothing(start: Callable[..., Platform]) -> None:
     platform = start()
-    writers, kills = run_chaos(platform, seconds)
-    acknowledged = sum(writer.acknowledged for writer in writers)
-    assert [problem for writer in writers for problem in writer.problems] == []
-    assert kills >= seconds / (KILL_EVERY_S + 8)
-    assert acknowledged > 1_000 and sum(writer.replays for writer in writers) > 50
-    client = clickhouse(platform)
-    platform.wait_until(
-        lambda: count(client, "count() FROM samples WHERE metric LIKE 'chaos%'") >= acknowledged, SETTLE_S
-    )
-    time.sleep(3)  # whatever would be counted twice has time to
-    assert count(client, "count() FROM samples WHERE metric LIKE 'chaos%'") == acknowledged
-    assert count(client, "count() FROM (SELECT DISTINCT metric, node, ts FROM samples WHERE metric LIKE 'chaos%')") == (
-        acknowledged
-    )
-    for tier, bucket in (("samples_1m", "toStartOfMinute"), ("samples_1h", "toStartOfHour")):
-        assert differences(client, tier, bucket) == []
-    print(f"{acknowledged} samples acknowledged, {sum(w.replays for w in writers)} replays, {kills} kills")
-
-
-def run_chaos(platform: Platform, seconds: int) -> tuple[list[Writer], int]:
-    """Write and kill for so long; then wait until every writer has its last acknowledgement."""
-    stop = threading.Event()
-    writers = [Writer(number, platform, stop) for number in range(WRITERS)]
-    threads = [threading.Thread(target=writer.run, daemon=True) for writer in writers]
-    for thread in threads:
-        thread.start()
+    writers = start_writers(platform, WRITERS)
     kills = 0
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + SECONDS
     for piece in itertools.cycle(PIECES):
         if time.monotonic() > deadline:
             break
@@ -131,39 +45,135 @@ def run_chaos(platform: Platform, seconds: int) -> tuple[list[Writer], int]:
         if pid:
             os.kill(pid, signal.SIGKILL)
             kills += 1
-    stop.set()
-    for thread in threads:
-        thread.join(SETTLE_S)
-        assert not thread.is_alive(), platform.output
-    platform.wait_until(platform.is_ready, SETTLE_S)
-    return writers, kills
+    stop_writers(platform, writers, SETTLE_S)
+    assert kills >= SECONDS / (KILL_EVERY_S + 8)
+    judge_writers(platform, writers, SETTLE_S)
+    assert all_differences(clickhouse(platform)) == []
+    print(f"{sum(w.acknowledged for w in writers)} samples acknowledged, {kills} kills")
 
 
-def clickhouse(platform: Platform) -> clickhouse_connect.driver.client.Client:
-    """A client of the platform's own engine."""
-    password = json.loads((platform.data_dir / "passwords.json").read_text())["clickhouse"]
-    port = json.loads((platform.data_dir / "ports.json").read_text())["clickhouse"]
-    return clickhouse_connect.get_client(host="127.0.0.1", port=port, username="metrist", password=password)
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Disk]:
+    made = Disk(tmp_path / "disk", DISK_MB)
+    yield made
+    made.close()
 
 
-def count(client: clickhouse_connect.driver.client.Client, what: str) -> int:
-    return int(str(client.command(f"SELECT {what}")))
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("seconds", "agents", "samples_per_s"),
+    [
+        pytest.param(120, 200, 20_000, id="2 minutes at 20,000 samples a second"),
+        pytest.param(600, 1_000, 100_000, id="10 minutes at 100,000 samples a second"),
+    ],
+)
+def test_a_fleet_loses_and_doubles_nothing_whatever_falls(
+    disk: Disk, seconds: float, agents: int, samples_per_s: float
+) -> None:
+    platform = start_platform(disk.folder)
+    havoc, torrent, memory = Havoc(platform, seed=agents), Torrent(platform, agents, samples_per_s), Memory(platform)
+    try:
+        with memory:
+            writers = start_writers(platform, 2)
+            with simulated(platform, agents) as fleet:
+                torrent.start()
+                put_through(havoc, disk, seconds)
+                platform.wait_until(lambda: all_heard(platform, time.time() - 30, agents), SETTLE_S)
+            torrent.stop(LONG_SETTLE_S)
+            stop_writers(platform, writers, SETTLE_S)
+            platform.wait_until(lambda: is_drained(platform), LONG_SETTLE_S)
+        print(f"acknowledged {torrent.samples:,}, killed {dict(havoc.killed)}, answers {dict(torrent.post.codes)}")
+        print(f"most resident MB {dict(memory.most_mb)}, failed pings {dict(fleet.pings.failures)}")
+        assert torrent.post.problems == []
+        judge_writers(platform, writers, SETTLE_S)
+        judge_torrent(platform, torrent)
+    finally:
+        platform.stop()
+    assert {piece: mb for piece, mb in memory.most_mb.items() if mb > RSS_MOST_MB[piece]} == {}
+    assert torrent.samples >= seconds * samples_per_s * 0.9, "the sender was not fast enough for what is claimed"
+    assert min(havoc.killed[piece] for piece in PIECES) >= 1
+    assert disk.why_not or torrent.post.codes[507] > 0, "a full disk was never said"
+    if disk.why_not:
+        pytest.skip(f"all but the full disk was tested: {disk.why_not}")
 
 
-def differences(client: clickhouse_connect.driver.client.Client, tier: str, bucket: str) -> list[tuple[object, ...]]:
-    """Buckets in which a tier is not what the raw samples say."""
-    rows = client.query(
-        f"""
-        SELECT * FROM (
-            SELECT metric, node, {bucket}(ts) AS b, count() AS n, sum(value) AS s, min(value) AS lo, max(value) AS hi
-            FROM samples GROUP BY metric, node, b
-        ) AS raw FULL OUTER JOIN (
-            SELECT metric, node, ts AS b, sum(count) AS n, sum({tier}.sum) AS s, min({tier}.min) AS lo,
-                max({tier}.max) AS hi
-            FROM {tier} GROUP BY metric, node, b
-        ) AS rolled USING (metric, node, b)
-        WHERE raw.n != rolled.n OR abs(raw.s - rolled.s) > 1e-6 OR raw.lo != rolled.lo OR raw.hi != rolled.hi
-        LIMIT 10
-        """
-    )
-    return list(rows.result_rows)
+@contextmanager
+def simulated(platform: Platform, agents: int) -> Iterator[Fleet]:
+    """Agents that hold their pings, and send snapshots of their own."""
+    address = urlsplit(platform.url)
+    assert address.hostname and address.port
+    plan = Plan(address.hostname, address.port, platform.key, waits=True, snapshot_every_s=10, timeout_s=10)
+    fleet = Fleet(plan, agents).start()
+    try:
+        yield fleet
+    finally:
+        fleet.stop()
+
+
+def put_through(havoc: Havoc, disk: Disk, seconds: float) -> None:
+    """Everything that may happen, one after another; pieces fall all the while."""
+    frozen_s = min(FREEZE_S, seconds / 6)
+    quiet_s = (seconds - 2 * frozen_s) / 6
+    havoc.rage(quiet_s)
+    havoc.freeze("valkey", frozen_s)
+    havoc.rage(quiet_s)
+    havoc.freeze("engine", frozen_s)
+    havoc.rage(quiet_s)
+    if not disk.why_not:
+        with disk.full():
+            havoc.rage(quiet_s)
+    havoc.end("engine")
+    havoc.rage(quiet_s)
+    havoc.kill_all()
+    havoc.rage(quiet_s)
+
+
+def start_writers(platform: Platform, number: int) -> list[Writer]:
+    stop = threading.Event()
+    writers = [Writer(each, platform, stop) for each in range(number)]
+    for writer in writers:
+        writer.start()
+    return writers
+
+
+def stop_writers(platform: Platform, writers: list[Writer], within_s: float) -> None:
+    """Wait until each has its last acknowledgement, and the platform is whole again."""
+    for writer in writers:
+        writer.stop.set()
+    for writer in writers:
+        assert writer.join(within_s), platform.output
+    platform.wait_until(platform.is_ready, within_s)
+
+
+def judge_writers(platform: Platform, writers: list[Writer], within_s: float) -> None:
+    acknowledged = sum(writer.acknowledged for writer in writers)
+    assert [problem for writer in writers for problem in writer.problems] == []
+    assert acknowledged > 1_000 and sum(writer.replays for writer in writers) > 50
+    client = clickhouse(platform)
+    theirs = "FROM samples WHERE metric LIKE 'chaos%'"
+    platform.wait_until(lambda: count(client, f"count() {theirs}") >= acknowledged, within_s)
+    time.sleep(3)  # whatever would be counted twice has time to
+    assert count(client, f"count() {theirs}") == acknowledged
+    assert count(client, f"count() FROM (SELECT DISTINCT metric, node, ts {theirs})") == acknowledged
+
+
+def judge_torrent(platform: Platform, torrent: Torrent) -> None:
+    client = clickhouse(platform)
+    theirs = f"FROM samples WHERE metric LIKE '{METRIC}%'"
+    platform.wait_until(lambda: count(client, f"count() {theirs}") >= torrent.samples, LONG_SETTLE_S)
+    time.sleep(3)
+    assert count(client, f"count() {theirs}") == torrent.samples
+    assert sum(instants(client, f"{METRIC}{number}") for number in range(METRICS)) == torrent.samples
+    assert float(str(client.command(f"SELECT sum(value) {theirs}"))) == pytest.approx(torrent.total, rel=1e-12)
+    assert all_differences(client) == []
+
+
+def is_drained(platform: Platform) -> bool:
+    """Whether all that was acknowledged is in ClickHouse."""
+    facts = platform.get("/readyz").json()["spool"]["facts"]
+    return not facts["segments"] and not facts["bytes"]
+
+
+def all_heard(platform: Platform, since_s: float, agents: int) -> bool:
+    with Registry(platform.data_dir) as registry:
+        return registry.heard_since(since_s) >= agents
