@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from time import time
 from typing import Annotated
@@ -15,6 +16,7 @@ from redis.exceptions import RedisError
 from sqlalchemy import Connection, Engine
 
 from dashboards import node_history
+from dashboards.badges import Badge, badge_of
 from dashboards.charts import Group, Latest, group
 from dashboards.format import ago
 from dashboards.headers import require_same_origin
@@ -22,7 +24,7 @@ from dashboards.node_history import History
 from dashboards.node_notices import notices
 from dashboards.render import page
 from dashboards.signin import viewer_of
-from dashboards.watch import AWAY
+from dashboards.watch import AWAY, watch_of
 from domain.errors import MetristError, NotFound
 from domain.permissions import Permission, require
 from domain.series import Selector
@@ -47,6 +49,8 @@ RANGES = {
 USUAL_RANGE, YOUNG_RANGE, YOUNG_S = "1h", "15m", 1_800
 """What a node's page opens with; the little that a young node has sent would be lost in an hour."""
 
+UNWELL_MAX = 50
+"""Statuses that a node's page names."""
 LISTED_DAYS = 400
 """A metric the node has not sent for so long has no graph; those without samples in the shown range fold away."""
 
@@ -68,7 +72,8 @@ async def show_node(
         case "groups":
             return page(request, "_groups.html", viewer, groups=await _groups(request, viewer, name))
         case "notices":
-            return page(request, "_notices.html", viewer, notices=await _notices(request, node))
+            unwell = await _unwell(request, viewer, name)
+            return page(request, "_notices.html", viewer, notices=await _notices(request, node), unwell=unwell)
         case "history":
             history = await _history(request, node, older_than)
             return page(request, "_history.html", viewer, node=node, history=history)
@@ -105,8 +110,11 @@ def _find(request: Request, viewer: Viewer, name: str) -> NodeRow:
 
 
 async def _show(request: Request, viewer: Viewer, node: NodeRow, older_than: int | None) -> Response:
-    groups, contact, history = await asyncio.gather(
-        _groups(request, viewer, node.name), _contact(request, node), _history(request, node, older_than)
+    groups, contact, history, unwell = await asyncio.gather(
+        _groups(request, viewer, node.name),
+        _contact(request, node),
+        _history(request, node, older_than),
+        _unwell(request, viewer, node.name),
     )
     now_s = time()
     contact_s = contact.last / 1000 if contact and not contact.presumed else None
@@ -118,6 +126,7 @@ async def _show(request: Request, viewer: Viewer, node: NodeRow, older_than: int
         node=node,
         address=f"/nodes/{quote(node.name)}",
         groups=groups,
+        unwell=unwell,
         notices=notices(node, contact, request.app.state.settings, datetime.now(UTC)),
         history=history,
         ranges=RANGES,
@@ -139,6 +148,12 @@ def _remove(control: Engine, viewer: Viewer, name: str, with_samples: bool, now:
 
 async def _notices(request: Request, node: NodeRow) -> object:
     return notices(node, await _contact(request, node), request.app.state.settings, datetime.now(UTC))
+
+
+async def _unwell(request: Request, viewer: Viewer, name: str) -> Sequence[Badge]:
+    """What conditions say of it, where that is not ok; as the list of nodes knows it."""
+    follower = await watch_of(request.app.state, viewer.account_id).open_node(name)
+    return [badge_of(one, but=name) for node in follower.nodes() for one in node.unwell[:UNWELL_MAX]]
 
 
 async def _history(request: Request, node: NodeRow, older_than: int | None) -> History:

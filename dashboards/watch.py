@@ -100,6 +100,7 @@ class NodeWatch:
     async def _open(self) -> None:
         self.used_at = monotonic()
         await self._looks.read_log(at_once=not self.is_followed)
+        await self._looks.read_statuses(at_once=not self.is_followed)
 
     async def _soon(self, what: str, read: Coroutine[Any, Any, Any], wait_s: float) -> None:
         """Let a read go on by itself when it takes long; one of a kind at a time, however many pages ask."""
@@ -138,14 +139,18 @@ class NodeWatch:
             log.exception("watch_failed", account_id=str(self._account_id))
 
     async def _listen(self) -> None:
-        """Look at the log at once when an event of a node is published; other events are none of ours."""
+        """Look at once when an event of a node or a status is published; other events are none of ours."""
         while True:
             try:
                 async with self._redis.pubsub() as channel:
                     await channel.subscribe(keys.events_channel(self._account_id))
                     async for message in channel.listen():
-                        if is_of_nodes(message):
+                        told = told_of(message)
+                        if told in ("", "node"):
                             self._looks.expire_log()
+                        if told in ("", "status"):
+                            self._looks.expire_statuses()
+                        if told is not None:
                             self._told.set()
             except AWAY:
                 await asyncio.sleep(RETRY_S)
@@ -154,6 +159,7 @@ class NodeWatch:
         while True:
             self._told.clear()
             await self._looks.read_log()
+            await self._looks.read_statuses()
             await self._refresh()
             await self._looks.read_contacts(self._shown())
             self._wake()
@@ -203,12 +209,24 @@ class Watches:
         return kept.get(account_id) or kept.setdefault(account_id, NodeWatch(self._stores, account_id))
 
 
-def is_of_nodes(message: dict[str, Any]) -> bool:
-    """Whether a message of the events channel tells of a node; one that cannot be read does not."""
+def told_of(message: dict[str, Any]) -> str | None:
+    """What a message of the events channel tells of: "node", "status"; None for neither, or what cannot be read.
+
+    Empty for the beginning: what was published before we listened is in the stores only.
+    """
     if message["type"] != "message":
-        return True  # we have just subscribed: what was published before is in the log only
+        return ""
     try:
         told = msgspec.json.decode(message["data"])
     except msgspec.DecodeError:
-        return False
-    return isinstance(told, dict) and str(told.get("type", "")).startswith("node_")
+        return None
+    kind = str(told.get("type", "")) if isinstance(told, dict) else ""
+    return kind.partition("_")[0] if kind.startswith("node_") or kind == "status" else None
+
+
+def watch_of(state: Any, account_id: AccountId) -> NodeWatch:
+    """The account's watch in this process, by the app's state."""
+    if not hasattr(state, "watches"):
+        state.watches = Watches(state.stores)
+    watches: Watches = state.watches
+    return watches.of(account_id)

@@ -2,8 +2,8 @@
 
 from fastapi import APIRouter
 
-from dashboards.conditions import condition, editor, listing, overlay, preview, why
+from dashboards.conditions import condition, editor, listing, overlay, preview, stream, why
 
 router = APIRouter(include_in_schema=False)
-for part in (listing, editor, preview, overlay, why, condition):
+for part in (listing, stream, editor, preview, overlay, why, condition):
     router.include_router(part.router)

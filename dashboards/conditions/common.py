@@ -1,6 +1,5 @@
 """What the pages of conditions share: who looks, where they are, what is said after a change, words for states."""
 
-from collections.abc import Mapping
 from typing import Annotated, Final
 from urllib.parse import urlencode
 from uuid import UUID
@@ -10,7 +9,6 @@ from fastapi.responses import RedirectResponse, Response
 
 from dashboards.headers import require_same_origin
 from dashboards.signin import viewer_of
-from domain.conditions import State
 from domain.errors import Conflict, InvalidBody, InvalidQuery, LimitReached, NotFound
 from domain.evaluation import Group
 from domain.query import matcher_text
@@ -22,15 +20,6 @@ SAFELY = [Depends(require_same_origin)]
 """For every route that changes something."""
 REFUSALS = (InvalidBody, InvalidQuery, LimitReached, NotFound, Conflict)
 """What a page answers itself, above its form, so that nobody has to go back and type again."""
-
-WORDS: Final[Mapping[State, str]] = {
-    State.FIRING: "firing",
-    State.NO_DATA: "no data",
-    State.ERROR: "error",
-    State.PENDING: "pending",
-    State.OK: "ok",
-}
-"""State → what pages call it, the most urgent first."""
 
 SAID = {
     "made": "Made. It is judged from now on.",

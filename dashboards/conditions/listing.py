@@ -16,7 +16,6 @@ from dashboards.conditions.common import (
     HERE,
     REFUSALS,
     SAFELY,
-    WORDS,
     Viewing,
     go,
     group_name,
@@ -26,6 +25,7 @@ from dashboards.conditions.common import (
 )
 from dashboards.format import number, unit_of
 from dashboards.render import page
+from dashboards.state_words import WORDS
 from domain import condition_notices
 from domain.condition_specs import Condition, MetricRule, NodesRule, Spec
 from domain.conditions import Severity, State, worst_state

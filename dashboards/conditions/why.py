@@ -8,11 +8,12 @@ from uuid import UUID
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from dashboards.conditions.common import HERE, WORDS, Viewing, group_name
+from dashboards.conditions.common import HERE, Viewing, group_name
 from dashboards.conditions.listing import value_text
 from dashboards.conditions.preview import graph_of
 from dashboards.format import duration
 from dashboards.render import page
+from dashboards.state_words import WORDS
 from domain import condition_notices
 from domain.condition_specs import Condition, MetricRule
 from domain.conditions import State

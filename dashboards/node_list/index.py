@@ -2,7 +2,7 @@
 
 import re
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -13,6 +13,7 @@ from domain.matchers import haystack_of
 from domain.nodes import NodeState
 from schema.heartbeats import Contact
 from schema.node_changes import Changes, ListedNode
+from schema.unwell import NotOk
 
 _NUMBER = re.compile(r"([0-9]+)")
 SortKey = tuple[tuple[str | int, ...], str]
@@ -37,6 +38,7 @@ class Node:
 
     contact     from Redis; None when not read yet, or unknown there
     figures     by key; as of `figures_at` (monotonic seconds, 0 is never)
+    unwell      what conditions say of it, where that is not ok
     lasts       figures' last values, also of nodes that no page shows, when a list is sorted by them
     row         as last told to pages
     """
@@ -46,6 +48,7 @@ class Node:
     haystack: str
     standing: Standing
     contact: Contact | None = None
+    unwell: Sequence[NotOk] = ()
     figures: Mapping[str, Shown] = field(default_factory=dict)
     figures_at: float = 0.0
     lasts: dict[str, float | None] = field(default_factory=dict)

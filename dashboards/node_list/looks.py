@@ -19,10 +19,12 @@ from dashboards.node_list.figures import FIGURES, LAST_MINUTES, Shown, first_min
 from dashboards.node_list.index import Node, NodeIndex
 from domain.errors import MetristError
 from domain.ids import AccountId
+from domain.query import NODE
 from schema import figures, heartbeats, node_changes
 from schema.figures import Minutes
 from schema.node_changes import Changes
 from schema.stores import Stores
+from schema.unwell import NotOk, Unwell
 
 LOG_EVERY_S = 5.0
 ALL_EVERY_S = 600.0
@@ -50,13 +52,20 @@ class Looks:
         self._account_id = account_id
         self._reading_log = asyncio.Lock()
         self._seq: int | None = None
-        self._log_due = self._all_due = 0.0
+        self._log_due = self._all_due = self._unwell_due = 0.0
+        self._unwell = Unwell(stores.control, account_id)
+        self._unwell_of = -1
+        self._reading_unwell = asyncio.Lock()
         self._sorted_at: dict[str, float] = {}
         self._sort_versions: dict[str, int] = {}
 
     def expire_log(self) -> None:
         """There is news in the log."""
         self._log_due = 0.0
+
+    def expire_statuses(self) -> None:
+        """A status has changed."""
+        self._unwell_due = 0.0
 
     def sort_version(self, sort: str) -> int:
         """Another number whenever what this column sorts by was read, beside the nodes themselves."""
@@ -67,6 +76,12 @@ class Looks:
         async with self._reading_log:
             if at_once or monotonic() >= self._log_due:
                 await self._tried("states", self._take_changes)
+
+    async def read_statuses(self, *, at_once: bool = False) -> None:
+        """What conditions say of nodes, if it is time to ask."""
+        async with self._reading_unwell:
+            if at_once or monotonic() >= self._unwell_due or self._unwell_of != self.index.version:
+                await self._tried("statuses", self._take_statuses)
 
     async def read_contacts(self, nodes: Sequence[Node]) -> None:
         """When these nodes were last heard."""
@@ -113,6 +128,19 @@ class Looks:
             self._all_due = monotonic() + ALL_EVERY_S
             self.index.replace(changes.nodes)
         self._seq = changes.seq
+
+    async def _take_statuses(self) -> None:
+        self._unwell_due = monotonic() + LOG_EVERY_S
+        is_new = await to_thread.run_sync(self._unwell.refresh)
+        if not is_new and self._unwell_of == self.index.version:
+            return
+        by_node: dict[str, list[NotOk]] = {}
+        for one in self._unwell.found:
+            if NODE in one.labels:
+                by_node.setdefault(one.labels[NODE], []).append(one)
+        for node in self.index.in_order:
+            node.unwell = by_node.get(node.name, ())
+        self._unwell_of = self.index.version
 
     async def _take_contacts(self, nodes: Sequence[Node]) -> None:
         for start in range(0, len(nodes), NAMES_AT_ONCE):

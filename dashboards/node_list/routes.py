@@ -19,7 +19,7 @@ from dashboards.node_list.rows import BLANK
 from dashboards.render import page
 from dashboards.sight import Sight
 from dashboards.signin import viewer_of
-from dashboards.watch import NodeWatch, Watches
+from dashboards.watch import NodeWatch, watch_of
 from schema.sessions import Viewer
 
 STREAM_LASTS_S = 600.0
@@ -127,8 +127,4 @@ async def _woken_by(stopping: asyncio.Event, follower: Follower) -> AsyncIterato
 
 
 def _watch(request: Request, viewer: Viewer) -> NodeWatch:
-    state = request.app.state
-    if not hasattr(state, "watches"):
-        state.watches = Watches(state.stores)
-    watches: Watches = state.watches
-    return watches.of(viewer.account_id)
+    return watch_of(request.app.state, viewer.account_id)

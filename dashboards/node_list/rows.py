@@ -6,12 +6,16 @@ from typing import Any, Final, NamedTuple
 
 from dashboards.format import duration
 from dashboards.node_list.index import ACTIVE, Node
+from dashboards.state_words import WORDS
+from domain.conditions import worst_state
 from domain.nodes import SKEW_WARNED_S
 from schema.heartbeats import Contact
 
 Row = dict[str, Any]
 BLANK: Final[Row] = {"name": "", "state": "", "labels": {}, "contact_s": None, "marks": (), "figures": {}}
 """What the browser makes new rows from."""
+NAMED: Final = 5
+"""Conditions that a mark's title names."""
 
 
 class Mark(NamedTuple):
@@ -55,11 +59,23 @@ def difference(before: Row, after: Row) -> Row:
 
 def marks(node: Node, now_s: float) -> list[Mark]:
     """What is odd about a node, in a word; its own page says more."""
-    contact = node.contact
+    unwell, contact = _unwell(node), node.contact
     if contact is None:
-        return []
+        return [unwell] if unwell else []
     now_ms = int(now_s * 1000)
-    return [mark for mark in (_away(node, contact, now_ms), _clash(contact, now_ms), _skew(contact)) if mark]
+    found = (unwell, _away(node, contact, now_ms), _clash(contact, now_ms), _skew(contact))
+    return [mark for mark in found if mark]
+
+
+def _unwell(node: Node) -> Mark | None:
+    """The worst that conditions say of it, and of how many groups; the title names them."""
+    if not node.unwell:
+        return None
+    worst = worst_state(one.state for one in node.unwell)
+    count = sum(one.state == worst for one in node.unwell)
+    names = [f"{one.condition}: {WORDS[one.state]}" for one in node.unwell[:NAMED]]
+    more = [f"{len(node.unwell) - NAMED} more"] * (len(node.unwell) > NAMED)
+    return Mark(worst.value, f"{count} {WORDS[worst]}", "; ".join([*names, *more]))
 
 
 def _away(node: Node, contact: Contact, now_ms: int) -> Mark | None:

@@ -1,5 +1,6 @@
 // A dashboard's page: its panels, the stretch of time and the values of variables they show, how fresh they are.
 import { isTyping } from "./app.js";
+import { wireBadges } from "./badges.js";
 import { ask } from "./board_ask.js";
 import { BoardBar } from "./board_bar.js";
 import { Wall } from "./board_wall.js";
@@ -63,6 +64,7 @@ export class Board {
     });
     document.getElementById("empty").hidden = panels.length > 0;
     this.element.style.setProperty("--rows", rows(panels));
+    this.element.dispatchEvent(new Event("arranged"));
   }
 
   #add(panel) {
@@ -213,6 +215,7 @@ board.read();
 board.show();
 linkTiles(board);
 board.open();
+if (!board.told.fixed) wireBadges(board);
 
 let editor = null;
 
