@@ -117,6 +117,14 @@ def _add_accounts(commands: "Commands[argparse.ArgumentParser]") -> None:
     create.add_argument("name")
     create.add_argument("--owner", metavar="EMAIL", help="the person it belongs to")
     _add_control(commands, "list", "list accounts and their API keys", module="account_list")
+    export = _add_control(
+        commands, "export", "write all that is kept of an account, nothing secret", module="account_export"
+    )
+    export.add_argument("name", help="name or id of the account")
+    export.add_argument("dest", type=Path, metavar="DEST", help="new folder: NDJSON and Parquet")
+    erase = _add_control(commands, "erase", "erase an account with all its data, for good", module="account_erase")
+    erase.add_argument("name", help="name or id of the account")
+    erase.add_argument("--confirm", metavar="NAME", help="its name once more; without it nothing is done")
 
 
 def _add_keys(commands: "Commands[argparse.ArgumentParser]") -> None:

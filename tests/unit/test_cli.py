@@ -10,6 +10,7 @@ from metrist import cli
 def test_every_command_has_its_module() -> None:
     for words in (
         "up", "engine", "api", "worker", "scheduler", "migrate", "rebuild", "account create n", "account list",
+        "account export n d", "account erase n", "backup d", "restore d",
         "key create --account a", "key list --account a", "key revoke i", "user sign-in e", "user list",
     ):  # fmt: skip
         module = cli.parser().parse_args(words.split()).module
