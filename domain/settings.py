@@ -114,6 +114,9 @@ class Settings(BaseSettings):
     mails_per_hour: int = Field(120, gt=0, description="Most e-mails an hour for one account; the others wait")
 
     # itself
+    backup_dir: Path | None = Field(
+        None, description="Where `metrist backup` puts backups: `metrist doctor` looks whether there is one of late"
+    )
     metrics_token: SecretStr = Field(
         SecretStr(""),
         description="Who sends it as a bearer token may read /metrics; without one only this machine itself may",

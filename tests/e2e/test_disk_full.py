@@ -1,5 +1,6 @@
 """A real small disk that fills up under a running platform: what was acknowledged is there afterwards, once."""
 
+import contextlib
 import os
 import subprocess
 import threading
@@ -60,7 +61,7 @@ class Writer:
         assert not self._thread.is_alive()
 
     def _run(self) -> None:
-        ts_s, headers = time.time() - 80_000, {"authorization": f"Bearer {self.platform.key}"}
+        ts_s, headers = float(int(time.time()) - 80_000), {"authorization": f"Bearer {self.platform.key}"}
         with httpx.Client(base_url=self.platform.url, headers=headers, timeout=15, trust_env=False) as client:
             while not self._stop.wait(0.02):
                 ts_s += 1
@@ -86,9 +87,11 @@ class Writer:
 def fill(disk: Path, leave_bytes: int) -> Path:
     """A file that takes all of the disk but so much."""
     ballast = disk / "ballast"
-    with ballast.open("wb") as file:
-        usage = os.statvfs(disk)
-        os.posix_fallocate(file.fileno(), 0, max(1, usage.f_bavail * usage.f_frsize - leave_bytes))
+    usage = os.statvfs(disk)
+    left = max(0, usage.f_bavail * usage.f_frsize - leave_bytes)
+    with ballast.open("ab", buffering=0) as file, contextlib.suppress(OSError):
+        while left > 0:
+            left -= file.write(b"\0" * min(left, 1_048_576))
     return ballast
 
 
@@ -115,6 +118,9 @@ def test_a_disk_that_fills_up_loses_and_doubles_nothing(disk: Path, platform: Pl
 
     ballast = fill(disk, 0)  # not a byte left, at once, in the middle of everything
     refused = writer.refused
+    for _ in range(10):
+        fill(disk, 0)  # also what was given back meanwhile
+        time.sleep(0.5)
     platform.wait_until(lambda: writer.refused > refused + 5)
     ballast.unlink()
     before = writer.acknowledged
