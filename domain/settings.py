@@ -1,5 +1,6 @@
 """Every knob of the platform, one class."""
 
+import ipaddress
 from pathlib import Path
 from typing import Literal
 
@@ -29,6 +30,11 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="Address the API and pages listen on")
     port: int = Field(8600, ge=0, le=65535, description="Port the API and pages listen on")
     public_url: str = Field("", description="Address people and agents use, when it differs from host and port")
+    trusted_proxies: str = Field(
+        "127.0.0.1, ::1",
+        description="Addresses and networks of proxies before the API; only what they say in X-Forwarded-For and "
+        "X-Forwarded-Proto counts",
+    )
 
     # ingest
     spool_dir: Path = Field(
@@ -148,6 +154,14 @@ class Settings(BaseSettings):
     def _readable(cls, value: str) -> str:
         """Raises ValueError for what is no list of networks and names."""
         parse_allowed(value)
+        return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, value: str) -> str:
+        """Raises ValueError for what is no address and no network: such an entry would silently trust nobody."""
+        for entry in filter(None, (part.strip() for part in value.split(","))):
+            ipaddress.ip_network(entry)
         return value
 
     @field_validator("github_client_secret", "oidc_client_id", "oidc_client_secret")

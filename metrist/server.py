@@ -36,6 +36,8 @@ def serve(settings: Settings) -> None:
         loop="uvloop",
         http=Protocol,
         ws="none",
+        proxy_headers=True,
+        forwarded_allow_ips=settings.trusted_proxies,
         lifespan="on",
         log_config=None,
         access_log=False,

@@ -22,6 +22,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     [
         pytest.param("METRIST_PORT", "many", "METRIST_PORT: .*valid integer.*, not 'many'", id="no number"),
         pytest.param("METRIST_PORT", "70000", "METRIST_PORT: .*less than.*65535, not '70000'", id="too large"),
+        pytest.param("METRIST_TRUSTED_PROXIES", "proxy", "METRIST_TRUSTED_PROXIES: .*'proxy' does not", id="a name"),
         pytest.param("METRIST_LOG_FORMAT", "xml", "METRIST_LOG_FORMAT: .*'json' or 'console', not 'xml'", id="no such"),
     ],
 )
