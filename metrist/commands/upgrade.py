@@ -4,7 +4,6 @@ import argparse
 import os
 import sys
 import time
-from importlib.metadata import version
 from pathlib import Path
 
 from metrist import logs
@@ -12,6 +11,7 @@ from metrist.datadir import DataDir
 from metrist.environment import read_settings
 from metrist.releases import hosts
 from metrist.releases.errors import UpgradeRefused
+from metrist.releases.first import put_ourselves
 from metrist.releases.shelf import Shelf
 from metrist.releases.upgrade import Upgrade
 
@@ -46,7 +46,8 @@ def open_upgrade(directory: Path | None) -> Upgrade:
     settings = read_settings()
     logs.configure(settings)
     shelf = Shelf(data.releases if data is not None else settings.releases_dir)
-    _put_ourselves(shelf)
+    if shelf.current is None and sys.prefix != sys.base_prefix:
+        put_ourselves(shelf)  # the first time, what there is to go back to is what runs this
     return Upgrade(shelf, settings, hosts.find(data, settings), _own_settings())
 
 
@@ -66,14 +67,6 @@ def _asked_here() -> dict[str, str]:
 
 def _own_settings() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name.startswith("METRIST_")}
-
-
-def _put_ourselves(shelf: Shelf) -> None:
-    """The first time, the release that there is to go back to is the one that runs this."""
-    if shelf.current is None and sys.prefix != sys.base_prefix:
-        shelf.adopt(Path(sys.prefix), version("metrist"))
-        shelf.run(version("metrist"))
-        shelf.prove(version("metrist"))
 
 
 def _found(upgrade: Upgrade, wanted: str | None) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 import structlog
 from packaging.version import Version
 
+from metrist.releases.first import put_ourselves
 from metrist.releases.shelf import Shelf
 
 log = structlog.get_logger()
@@ -27,9 +28,7 @@ def begin(shelf: Shelf) -> None:
             shelf.run(shelf.proven)
         own, prefix = version("metrist"), Path(sys.prefix)
         if not _is_another(shelf, own, prefix):
-            shelf.adopt(prefix, own)
-            shelf.run(own)
-            shelf.prove(own)
+            put_ourselves(shelf)
             return
         python = str(shelf.python(str(shelf.current)))
     os.execv(python, [python, "-P", "-m", "metrist", *sys.argv[1:]])  # noqa: S606

@@ -86,12 +86,13 @@ class Shelf:
 
     def adopt(self, prefix: Path, version: str) -> None:
         """Put an environment that lies elsewhere here, too, under the version that it has now."""
+        where = prefix.resolve()  # before a link goes that it may lead through
         self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
         for path in self.root.iterdir():
-            if path.is_symlink() and _is_version(path.name) and path.resolve() == prefix.resolve():
+            if path.is_symlink() and _is_version(path.name) and path.resolve() == where:
                 path.unlink()
         if self.path(version).is_symlink() or not self.path(version).exists():
-            self._link(version, str(prefix.resolve()))
+            self._link(version, str(where))
 
     def run(self, version: str) -> None:
         """Say that this release shall run now."""

@@ -23,11 +23,13 @@ class Verdict:
 
     well_at: float
     restarts_before: int
+    is_ready: bool = True
     _answers: deque[bool] = field(default_factory=lambda: deque(maxlen=LAST))
 
     def note(self, now: float, *, is_ready: bool, answered: bool, restarts: int) -> str:
         """What one look has shown; returns why the release is bad, "" while it is not."""
         self._answers.append(answered)
+        self.is_ready = is_ready
         if is_ready:
             self.well_at = now
         if now - self.well_at > UNREADY_S:
@@ -41,11 +43,11 @@ class Verdict:
 
 
 def watch(host: Host, seconds: float) -> None:
-    """Look for so long. Raises ReleaseBad with what was seen."""
+    """Look for so long, and on until it is ready or is seen not to be. Raises ReleaseBad with what was seen."""
     began = time.monotonic()
     verdict = Verdict(began, host.restarts())
     with httpx.Client(base_url=host.address, timeout=3, trust_env=False) as client:
-        while (now := time.monotonic()) - began < seconds:
+        while (now := time.monotonic()) - began < seconds or not verdict.is_ready:
             answers = [_status(client, page) for page in PAGES]
             is_ready, answered = answers[0] == 200, all(0 < status < 500 for status in answers[1:])
             reason = verdict.note(now, is_ready=is_ready, answered=answered, restarts=host.restarts())

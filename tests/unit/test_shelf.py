@@ -45,6 +45,8 @@ def test_where_it_was_first_started_from_is_a_release_like_others(shelf: Shelf, 
     assert (shelf.current, shelf.proven) == ("0.1.0", None)
     assert shelf.installed() == ["0.1.0"]
     assert shelf.python("0.1.0") == tmp_path / "venv" / "bin" / "python", "where it really is, not through a link"
+    shelf.adopt(shelf.path("0.1.0"), "0.1.0")
+    assert shelf.python("0.1.0") == tmp_path / "venv" / "bin" / "python", "found through its own link"
     shelf.adopt(tmp_path / "venv", "0.2.0")
     assert shelf.installed() == ["0.2.0"], "it was upgraded in its own place"
 
