@@ -12,7 +12,12 @@ from bench.victoria import Victoria
 from bench.workload import QUICK, W1, W2, Workload
 
 IDLE_S = 10
-PARTS = {"fleet": fleet.measure, "live": live.measure, "conditions": conditions.measure}
+PARTS = {
+    "fleet": fleet.measure,
+    "live": live.measure,
+    "conditions": conditions.measure,
+    "conditions-quick": conditions.measure_quickly,
+}
 """Those that need to be told nothing more."""
 
 
@@ -22,7 +27,8 @@ def main() -> None:
     parser.add_argument(
         "--parts",
         default="idle,w1,reads,w2,pings,fleet",
-        help="comma-separated: idle, quick, w1, reads, w2, pings, fleet, nodes, live, year, conditions, soak, sizing",
+        help="comma-separated: idle, quick, w1, reads, w2, pings, fleet, nodes, live, year, conditions, "
+        "conditions-quick, soak, sizing",
     )
     parser.add_argument(
         "--folder", type=Path, help="where the workload's files are kept (default: /dev/shm or the temp dir)"

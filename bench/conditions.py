@@ -1,14 +1,16 @@
-"""What judging conditions costs, and how soon it says something: many conditions over many nodes that report.
+"""What judging conditions costs, and how soon somebody is told: many conditions over many nodes, beside a steady load.
 
 Each condition is about one node, as people make them by the dozen: the hardest for an engine that asks once for many.
-Lag is how long a condition could have been judged and was not; the delay runs from when a sample that crosses the
-limit is sent to when its transition is in the control DB. Evaluation waits ticks.LAG_S on purpose, which is part of it.
+Lag is how long a condition could have been judged and was not. The delay runs from when a sample that crosses the limit
+is sent to when its transition is in the control DB, and on to when a webhook has come to its receiver. Evaluation waits
+ticks.LAG_S on purpose, and a message a second for others of its group: both are part of it.
 """
 
 import statistics
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
@@ -21,81 +23,120 @@ from bench.report import Report
 from domain.condition_specs import MetricRule, Spec
 from domain.ids import AccountId
 from domain.query import Query
+from domain.settings import Settings
 from schema import conditions, statuses, watermarks
 from schema.control.engine import open_control
 from schema.control.tables import accounts
+from tests.notices import House
+from tests.receiver import Receiver, receiving
 
 NODES, METRICS = 1_000, 10
-SECONDS = 60
-CROSSINGS = 20
 SEND_EVERY_S = 10
 LIMIT = 90.0
+CROSSING = "load.crossing"
+SNAPSHOTS_PER_BODY = 1_000
+WITHIN_S = 60.0
 
 
 @dataclass(frozen=True)
 class Size:
-    """How many conditions, and how often each is judged."""
+    """How many conditions, how often each is judged, beside how many samples a second; how long that is looked at."""
 
     conditions: int
     every_s: int
+    samples_per_s: int
+    seconds: int
+    crossings: int
 
     @property
     def name(self) -> str:
-        return f"{self.conditions:,} conditions every {self.every_s} s"
+        beside = f" beside {self.samples_per_s:,} samples/s" if self.samples_per_s else ""
+        return f"{self.conditions:,} conditions every {self.every_s} s{beside}"
 
 
-SIZES = (Size(1_000, 10), Size(5_000, 30))
-HURRIED = Size(1, 2)
+FULL = (Size(1_000, 10, 0, 60, 30), Size(5_000, 30, 0, 90, 0), Size(5_000, 30, 100_000, 120, 30))
+QUICK = (Size(200, 10, 10_000, 12, 3),)
+"""To see that it runs."""
+HURRIED_EVERY_S = 2
 
 
-def measure(report: Report) -> None:
-    """The cost of each size over that of the same platform without conditions, then the delay of one that hurries."""
-    for size in SIZES:
-        with Platform() as platform:
+def measure(report: Report, sizes: Sequence[Size] = FULL) -> None:
+    """The cost of each size over that of the same platform without conditions, and the delay of one that hurries."""
+    for size in sizes:
+        with Platform(settings={"METRIST_EGRESS_ALLOW": "127.0.0.1"}) as platform, receiving() as receiver:
             control = open_control(f"sqlite:///{platform.data}/control.db")
-            sender = _Sender(platform)
-            with sender:
-                bare = _cpu_s(platform)
+            with _Sender(platform, size).sending() as sender:
+                bare = _cpu_s(platform, size.seconds / 2)
                 account_id = _make(control, size)
                 _cost(report, platform, control, size, bare)
-                if size == SIZES[0]:
-                    _delays(report, control, account_id, sender)
+                if size.crossings:
+                    _delays(report, control, account_id, sender, receiver)
+                sender.told(report)
             control.dispose()
 
 
+def measure_quickly(report: Report) -> None:
+    """The same in half a minute, to see that it runs; its figures are worth nothing."""
+    measure(report, QUICK)
+
+
 class _Sender:
-    """All nodes, each reporting every SEND_EVERY_S in batches of a tenth of them."""
+    """All nodes, each reporting every SEND_EVERY_S in batches of a tenth of them; and others that make the load."""
 
-    def __init__(self, platform: Platform) -> None:
+    def __init__(self, platform: Platform, size: Size) -> None:
         self._platform = platform
+        self.size = size
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run)
+        self._samples, self._began_s = 0, time.monotonic()
 
-    def __enter__(self) -> "_Sender":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stopping.set()
-        self._thread.join()
+    @contextmanager
+    def sending(self) -> Iterator["_Sender"]:
+        threads = [threading.Thread(target=self._report), threading.Thread(target=self._load)]
+        for thread in threads:
+            thread.start()
+        try:
+            yield self
+        finally:
+            self._stopping.set()
+            for thread in threads:
+                thread.join()
 
     def send(self, nodes: range, value: float, metric: str | None = None) -> None:
         """These nodes report now."""
         names = [metric] if metric else [f"load.m{n}" for n in range(METRICS)]
-        now_s = time.time()
-        body = [{"node": f"node-{n:04}", "ts": now_s, "metrics": dict.fromkeys(names, value)} for n in nodes]
-        answer = self._platform.client.post(
-            "/api/v1/snapshots", content=msgspec.json.encode(body), headers={"content-type": "application/json"}
-        )
-        answer.raise_for_status()
+        self._post([f"node-{n:04}" for n in nodes], dict.fromkeys(names, value))
 
-    def _run(self) -> None:
+    def told(self, report: Report) -> None:
+        """What of the load was taken."""
+        if self.size.samples_per_s:
+            per_s = self._samples / (time.monotonic() - self._began_s)
+            report.figure(f"{self.size.name}: samples taken beside it", per_s, "samples/s")
+
+    def _report(self) -> None:
         share = NODES // SEND_EVERY_S
         turn = 0
         while not self._stopping.wait(1.0):
             begin = turn % SEND_EVERY_S * share
             self.send(range(begin, begin + share), 20.0)
             turn += 1
+
+    def _load(self) -> None:
+        """Bodies of 10,000 samples on a schedule that does not wait for slow answers, but sends no two at once."""
+        if not self.size.samples_per_s:
+            return
+        names = [f"host-{n}" for n in range(SNAPSHOTS_PER_BODY)]
+        due_s, turn = time.monotonic(), 0
+        while not self._stopping.wait(max(0.0, due_s - time.monotonic())):
+            self._post(names, {f"cpu.f{field}": field + turn % 7 for field in range(METRICS)})
+            self._samples += SNAPSHOTS_PER_BODY * METRICS
+            due_s += SNAPSHOTS_PER_BODY * METRICS / self.size.samples_per_s
+            turn += 1
+
+    def _post(self, nodes: Sequence[str], metrics: dict[str, float]) -> None:
+        now_s = time.time()
+        body = msgspec.json.encode([{"node": node, "ts": now_s, "metrics": metrics} for node in nodes])
+        headers = {"content-type": "application/json"}
+        self._platform.client.post("/api/v1/snapshots", content=body, headers=headers).raise_for_status()
 
 
 def _make(control: Engine, size: Size) -> AccountId:
@@ -110,10 +151,10 @@ def _make(control: Engine, size: Size) -> AccountId:
     return account_id
 
 
-def _cpu_s(platform: Platform) -> dict[str, float]:
+def _cpu_s(platform: Platform, seconds: float) -> dict[str, float]:
     """By piece, CPU seconds a second over a while."""
     before, began = platform.family.cpu_by_piece_s(), time.monotonic()
-    time.sleep(SECONDS / 2)
+    time.sleep(seconds)
     took_s = time.monotonic() - began
     return {piece: (cpu - before.get(piece, 0.0)) / took_s for piece, cpu in platform.family.cpu_by_piece_s().items()}
 
@@ -122,7 +163,7 @@ def _cost(report: Report, platform: Platform, control: Engine, size: Size, bare:
     time.sleep(2 * size.every_s)
     before, began = platform.family.cpu_by_piece_s(), time.monotonic()
     lags = []
-    while time.monotonic() - began < SECONDS:
+    while time.monotonic() - began < size.seconds:
         lags.append(watermarks.lag_s(control, datetime.now(UTC)))
         time.sleep(0.2)
     took_s = time.monotonic() - began
@@ -134,27 +175,41 @@ def _cost(report: Report, platform: Platform, control: Engine, size: Size, bare:
         spent = (after.get(piece, 0.0) - before.get(piece, 0.0)) / took_s - bare.get(piece, 0.0)
         report.figure(f"{size.name}: CPU of {piece}, a tick", spent * size.every_s * 1_000, "ms")
         report.figure(f"{size.name}: CPU of {piece}", spent * 100, "% of a core")
+    each = (after.get("worker", 0.0) - before.get("worker", 0.0)) / took_s - bare.get("worker", 0.0)
+    report.figure(f"{size.name}: CPU of worker, an evaluation", each * size.every_s / size.conditions * 1e6, "µs")
 
 
-def _delays(report: Report, control: Engine, account_id: AccountId, sender: _Sender) -> None:
-    """One more condition, judged every 2 s and held for nothing, beside all the others."""
-    rule = MetricRule(Query("A", "load.crossing", over="last"), 10, HURRIED.every_s, ">", LIMIT)
+def _delays(report: Report, control: Engine, account_id: AccountId, sender: _Sender, receiver: Receiver) -> None:
+    """One more condition, judged every 2 s and held for nothing, beside all the others; and a webhook for all."""
+    House(control, account_id, Settings(_env_file=None)).webhook(receiver.url)
+    rule = MetricRule(Query("A", CROSSING, over="last"), 10, HURRIED_EVERY_S, ">", LIMIT)
     made = conditions.create(control, account_id, "crossing", Spec(rule), datetime.now(UTC))
-    took = []
-    for turn in range(CROSSINGS):
-        took.append(_until(control, account_id, made.id, True, lambda: sender.send(range(1), 99.0, "load.crossing")))
-        _until(control, account_id, made.id, False, lambda: sender.send(range(1), 1.0, "load.crossing"))
+    recorded, told = [], []
+    for turn in range(sender.size.crossings):
+        began = time.monotonic()
+        sender.send(range(1), 99.0, CROSSING)
+        recorded.append(_until_recorded(control, account_id, made.id, began, fires=True))
+        told.append(_until_told(receiver, "firing", 2 * turn + 1) - began)
+        sender.send(range(1), 1.0, CROSSING)
+        _until_recorded(control, account_id, made.id, time.monotonic(), fires=False)
+        _until_told(receiver, "resolved", 2 * turn + 2)
         time.sleep(0.37 * (turn % 5))
-    took.sort()
-    report.figure("crossing sample to recorded transition p50", statistics.median(took), "s")
-    report.figure("crossing sample to recorded transition p95", took[int(len(took) * 0.95)], "s", "≤ 5")
+    for name, took, aim in (("recorded transition", recorded, ""), ("webhook received", told, "≤ 5")):
+        took.sort()
+        report.figure(f"{sender.size.name}: crossing sample to {name} p50", statistics.median(took), "s")
+        report.figure(f"{sender.size.name}: crossing sample to {name} p95", took[int(len(took) * 0.95)], "s", aim)
 
 
-def _until(control: Engine, account_id: AccountId, condition_id: UUID, fires: bool, send: Callable[[], None]) -> float:
-    send()
-    began = time.monotonic()
-    while time.monotonic() - began < 60:
+def _until_recorded(control: Engine, account_id: AccountId, condition_id: UUID, began: float, *, fires: bool) -> float:
+    while time.monotonic() - began < WITHIN_S:
         if any(row.condition_id == condition_id for row in statuses.list_for(control, account_id)) == fires:
             return time.monotonic() - began
         time.sleep(0.05)
     raise AssertionError("nothing came of it")
+
+
+def _until_told(receiver: Receiver, kind: str, count: int) -> float:
+    """When the last of so many messages came, on the monotonic clock."""
+    came = receiver.wait_for(count, WITHIN_S)[count - 1]
+    assert came.json["data"]["notices"][0]["kind"] == kind
+    return came.at_s

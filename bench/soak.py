@@ -93,7 +93,7 @@ def _furnish(control: Engine, account_id: AccountId, url: str) -> None:
         rule = MetricRule(query, 60 if is_calm else 20, 10, ">", 2.0 if is_calm else 0.9)
         conditions.create(control, account_id, f"condition {number}", Spec(rule), now)
     secret = Secret(url, make_secret(os.urandom))
-    draft = channels.Draft("hook", Kind.WEBHOOK, webhook_config(parse_target(url), "metrist", {}, None), secret)
+    draft = channels.Draft("hook", Kind.WEBHOOK, webhook_config(parse_target(url), "metrist", secret, None), secret)
     sealer = sealing.open_sealer(control, Settings(_env_file=None), now)
     hook = channels.create(control, account_id, draft, sealer, now, actor=ME)
     routes.create(control, account_id, routes.Draft((), (hook.id,), group_wait_s=0), now, actor=ME)

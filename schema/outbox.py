@@ -67,6 +67,13 @@ def is_due(engine: Engine, now: datetime) -> bool:
         return conn.scalar(select(deliveries.c.id).where(_due(now)).limit(1)) is not None
 
 
+def next_due(engine: Engine, before: datetime, now: datetime) -> datetime | None:
+    """When the first is due that is before then; None when there is none, or all are under way."""
+    with reading(engine) as conn:
+        soonest = select(func.min(deliveries.c.next_attempt_at))
+        return conn.scalar(soonest.where(_due_or_waiting(now), deliveries.c.next_attempt_at <= before))
+
+
 def claim(engine: Engine, now: datetime, *, mails_per_hour: int) -> Claim | None:
     """The next message to be tried, now ours for a while; None when nothing is due that may be tried just now."""
     with reading(engine) as conn:

@@ -224,6 +224,21 @@ def test_the_job_ends_at_once_whatever_receivers_do(stores: Stores, house: House
     assert stores.crew.wait(WITHIN_S) and len(receiver.received) == 1
 
 
+def test_a_group_that_waits_a_moment_is_sent_when_that_is_over(
+    stores: Stores, house: House, receiver: Receiver
+) -> None:
+    """By the one job that hurries it: the scheduler's next look would come up to a second later."""
+    house.webhook(receiver.url)
+    at = now()
+    house.owe(a_fire(began_at=at, at=at), now=at)
+    began_s = time.monotonic()
+    deliver.deliver(stores, now())
+    assert stores.crew.wait(WITHIN_S)
+    (came,) = receiver.received
+    assert came.at_s - began_s > 0.8, "others of its group had their second"
+    assert [row.state for row in house.rows()] == ["sent"]
+
+
 def test_many_go_out_at_once(stores: Stores, house: House, receiver: Receiver) -> None:
     for _ in range(10):
         house.webhook(receiver.url)
