@@ -16,7 +16,7 @@ A variable has one value, several (a list), or none, which means all. Its place 
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import combinations
+from itertools import combinations, count
 from typing import Any, Final, Literal
 
 import msgspec
@@ -34,6 +34,7 @@ COLUMNS: Final = 12
 ROWS_MAX: Final = 1_000
 HEIGHT_MAX: Final = 40
 PANELS_MAX: Final = 100
+NEW_WIDTH, NEW_HEIGHT = 6, 6
 VARIABLES_MAX: Final = 8
 TITLE_MAX_CHARS: Final = 100
 TEXT_MAX_CHARS: Final = 10_000
@@ -170,6 +171,25 @@ def new(title: str) -> Document:
     return Document(FORMAT, VERSION, clean_title(title))
 
 
+def add(document: Document, graph: Graph, title: str, panel_id: str) -> Document:
+    """The same with one more graph, in the first place that has room for it; raises InvalidBody."""
+    x, y = _room(document.panels, NEW_WIDTH, NEW_HEIGHT)
+    panel = GraphPanel(panel_id, x, y, NEW_WIDTH, NEW_HEIGHT, title, graph)
+    return check(msgspec.structs.replace(document, panels=(*document.panels, panel)))
+
+
+def _room(panels: Sequence[Place], width: int, height: int) -> tuple[int, int]:
+    """As `static/grid.js` finds it."""
+    places = ((x, y) for y in count() for x in range(COLUMNS - width + 1))
+    return next((x, y) for x, y in places if not any(_meet(Place("", x, y, width, height), one) for one in panels))
+
+
+def _meet(one: Place, other: Place) -> bool:
+    return (
+        one.x < other.x + other.w and other.x < one.x + one.w and one.y < other.y + other.h and other.y < one.y + one.h
+    )
+
+
 def copy(document: Document) -> Document:
     """The same under a title that tells it apart."""
     ending = " (copy)"
@@ -288,12 +308,7 @@ def _check_apart(panels: Sequence[Panel]) -> None:
     if len(set(ids)) < len(ids):
         raise InvalidBody("Two panels have one id")
     for one, other in combinations(panels, 2):
-        if (
-            one.x < other.x + other.w
-            and other.x < one.x + one.w
-            and one.y < other.y + other.h
-            and other.y < one.y + one.h
-        ):
+        if _meet(one, other):
             raise InvalidBody(f"Panels “{one.title or one.id}” and “{other.title or other.id}” overlap")
 
 

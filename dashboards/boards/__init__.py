@@ -2,8 +2,8 @@
 
 from fastapi import APIRouter
 
-from dashboards.boards import board, listing, revisions, shared, sharing
+from dashboards.boards import adding, board, listing, revisions, shared, sharing
 
 router = APIRouter(include_in_schema=False)
-for part in (listing, board, revisions, sharing, shared):
+for part in (listing, adding, board, revisions, sharing, shared):
     router.include_router(part.router)

@@ -215,6 +215,7 @@ board.read();
 board.show();
 linkTiles(board);
 board.open();
+board.tiles.get(location.hash.replace(/^#panel-/, ""))?.focus();
 if (!board.told.fixed) wireBadges(board);
 
 let editor = null;

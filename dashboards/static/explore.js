@@ -159,6 +159,7 @@ linkCursors(document.getElementById("graphs"), {
 wireShare({
   question: () => ({ from: chart.fromS, to: chart.toS, points: chart.points, graph: chart.graph }),
   answer: () => chart.answer,
+  when: rangeQuery,
   say: announce,
 });
 root.querySelector(".adds").addEventListener("click", ({ target }) => target.dataset.add && editor.add(target.dataset.add === "formula"));

@@ -2,8 +2,8 @@
 import { askSql, askTable } from "./query.js";
 import { toUrl } from "./graph.js";
 
-/** question () → {from, to, points, graph} as shown;  answer () → what came for it;  say (words) */
-export function wireShare({ question, answer, say }) {
+/** question () → {from, to, points, graph} as shown;  answer () → what came for it;  when () → the range's query;  say (words) */
+export function wireShare({ question, answer, when, say }) {
   const menu = document.getElementById("share");
   const dialog = document.getElementById("sql");
   const does = {
@@ -14,6 +14,10 @@ export function wireShare({ question, answer, say }) {
     },
     csv: async () => save(await askTable(question()), "text/csv", "csv"),
     json: () => save(JSON.stringify(answer()), "application/json", "json"),
+    board: () => {
+      location.href = `/dashboards/add?${toUrl(question().graph)}&${when()}`;
+      return "";
+    },
     condition: () => {
       location.href = `/conditions/new?${toUrl(question().graph)}`;
       return "";

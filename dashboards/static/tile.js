@@ -23,6 +23,7 @@ export class Tile {
     const isOther = !same(this.panel.graph ?? null, panel.graph ?? null);
     this.panel = panel;
     this.element.dataset.id = panel.id;
+    this.element.id = `panel-${panel.id}`;
     for (const name of PLACE) this.element.style.setProperty(`--${name}`, panel[name]);
     this.element.classList.toggle("low", !this.isGraph && panel.h === 1 && !panel.title);
     this.retitle();
@@ -75,6 +76,14 @@ export class Tile {
     const { values, isEdited, told } = this.board;
     const which = isEdited ? { graph: this.panel.graph } : { panel: this.panel.id, revision: told.revision };
     return this.board.ask("query", { ...which, values, from, to, points }, signal);
+  }
+
+  /** Bring it to eyes, and to whoever goes on by keyboard. */
+  focus() {
+    this.element.tabIndex = -1;
+    this.element.scrollIntoView({ block: "center" });
+    this.element.focus({ preventScroll: true });
+    this.element.classList.add("pointed-at");
   }
 
   remove() {

@@ -201,3 +201,19 @@ def test_values_come_from_the_metrics_that_are_chosen_among() -> None:
     assert dashboards.metrics_with(found, variable) == ["cpu.usage_percent"]
     unused = dashboards.of(document(variables=[{"name": "dc", "label": "dc"}], panels=[graph("a"), other]))
     assert dashboards.metrics_with(unused, unused.variables[0]) == ["cpu.usage_percent", "load.1m"]
+
+
+def test_a_graph_is_added_where_there_is_room() -> None:
+    found = dashboards.of(document())
+    added = dashboards.add(found, one_query(), "CPU", "new")
+    panel = added.panels[-1]
+    assert (panel.id, panel.title, panel.x, panel.y, panel.w, panel.h) == ("new", "CPU", 0, 4, 6, 6)
+    beside = dashboards.add(added, one_query(), "", "newer").panels[-1]
+    assert (beside.x, beside.y) == (6, 4)
+    assert added.panels[:-1] == found.panels and added.graph("new") == one_query()
+
+
+def test_a_full_dashboard_takes_no_more() -> None:
+    panels = [graph(f"p{n}", y=4 * n) for n in range(dashboards.PANELS_MAX)]
+    with pytest.raises(InvalidBody, match="at most 100"):
+        dashboards.add(dashboards.of(document(panels=panels)), one_query(), "", "new")

@@ -347,3 +347,40 @@ def test_no_other_site_saves_or_reads(owner: httpx.Client) -> None:
     for path, body in ((address, {"version": 1, "document": BOARD}), (f"{address}/query", {"panel": "jobs"})):
         answer = owner.post(path, json=body, headers={**JSON, "sec-fetch-site": "cross-site"})
         assert answer.status_code == 403
+
+
+def test_a_graph_of_the_explorer_becomes_a_panel(owner: httpx.Client) -> None:
+    address = import_board(owner)
+    graph = "A=jobs.running&A.match=node=one&A.over=p95&kind=area&threshold=3:high&range=3h"
+    form = owner.get(f"/dashboards/add?{graph}").text
+    assert address in form and "A.over=p95" in form
+    data = {"graph": graph, "dashboard": address, "title": " The   jobs "}
+    made = owner.post("/dashboards/add", data=data)
+    assert made.status_code == 303
+    place = urlsplit(made.headers["location"])
+    assert (place.path, place.query) == (f"/dashboards/{address}", "range=3h")
+    document = told(owner.get(f"/dashboards/{address}").text)["document"]
+    panel = document["panels"][-1]
+    assert (f"panel-{panel['id']}", panel["title"], panel["x"], panel["y"]) == (place.fragment, "The jobs", 0, 6)
+    assert panel["graph"]["queries"][0] | {"match": ["node=one"], "over": "p95"} == panel["graph"]["queries"][0]
+    assert (panel["graph"]["kind"], panel["graph"]["thresholds"]) == ("area", [{"value": 3.0, "label": "high"}])
+
+
+def test_a_graph_of_the_explorer_begins_a_dashboard(owner: httpx.Client) -> None:
+    refused = owner.post("/dashboards/add", data={"graph": "A=jobs.running", "title": "Mine"})
+    assert refused.status_code == 422 and 'value="Mine"' in refused.text and "1 to 100 printable" in refused.text
+    made = owner.post("/dashboards/add", data={"graph": "A=jobs.running", "new": "From the explorer"})
+    document = told(owner.get(made.headers["location"]).text)["document"]
+    assert (document["title"], len(document["panels"])) == ("From the explorer", 1)
+
+
+@pytest.mark.parametrize("graph", ["", "A=c u", "range=1h", "A=cpu&A.top=0"])
+def test_what_is_no_graph_is_not_added(owner: httpx.Client, graph: str) -> None:
+    assert owner.post("/dashboards/add", data={"graph": graph, "new": "x"}).status_code == 422
+    assert owner.get(f"/dashboards/add?{graph}").status_code == 422
+
+
+def test_a_dashboard_that_is_gone_takes_nothing(owner: httpx.Client, theirs: Tenant) -> None:
+    for gone in ("0", "00000000-0000-4000-8000-000000000000"):
+        refused = owner.post("/dashboards/add", data={"graph": "A=jobs.running", "dashboard": gone})
+        assert refused.status_code == 404 and "no such dashboard" in refused.text

@@ -51,6 +51,7 @@ BY_ROLE: list[tuple[str, Role, Fill]] = [
     ("/nodes/{name:path}", A, to("/nodes/nothing", act="remove")),
     ("/dashboards", A, to("/dashboards", title="new")),
     ("/dashboards/import", A, to("/dashboards/import", text="{}")),
+    ("/dashboards/add", A, to("/dashboards/add", graph="A=cpu", new="new")),
     ("/dashboards/from-node", A, to("/dashboards/from-node", node="nothing")),
     ("/dashboards/{dashboard_id}/duplicate", A, to(f"/dashboards/{uuid4()}/duplicate")),
     ("/dashboards/{dashboard_id}/delete", A, to(f"/dashboards/{uuid4()}/delete")),
