@@ -47,6 +47,23 @@ _MAIN_OF_ROLLUP: Mapping[Over, str] = {
     "last": f"argMax{_EACH}(r.last.2, r.last.1, /*slot*/)",
     "count": f"sum{_EACH}(toFloat64(r.count), /*slot*/)",
 }
+_WHOLE_OF_SAMPLES: Mapping[Over, str] = {
+    "avg": "avg(value)",
+    "min": "min(value)",
+    "max": "max(value)",
+    "sum": "sum(value)",
+    "last": "argMax(value, r.ts)",
+    "count": "toFloat64(count())",
+    **{name: f"quantileExactInclusive({share})(value)" for name, share in PERCENTILES.items()},
+}
+_WHOLE_OF_ROLLUP: Mapping[Over, str] = {
+    "avg": "sum(r.sum) / sum(r.count)",
+    "min": "min(r.min)",
+    "max": "max(r.max)",
+    "sum": "sum(r.sum)",
+    "last": "argMax(r.last.2, r.last.1)",
+    "count": "toFloat64(sum(r.count))",
+}
 _ACROSS: Mapping[Fold, str] = {
     "avg": "avgOrNullForEach(series_buckets.main)",
     "min": "minOrNullForEach(series_buckets.main)",
@@ -249,9 +266,19 @@ class _Sql:
             return _fill("lines_rollup", main=main, table=tier.table, slot=slot, matching=matching)
         return _fill("lines_raw", main=_MAIN_OF_SAMPLES[self._query.over], slot=slot, matching=matching)
 
+    def _whole(self, tier: Resolution) -> str:
+        """Each series in a single bucket; rates are made of differences, and have no other way."""
+        if self._query.over == "rate":
+            return self._buckets(tier, self._matching, _ONE_SLOT, _ONE_SLOT)
+        if tier.width_s:
+            made = {"main": _WHOLE_OF_ROLLUP[self._query.over], "low": "min(r.min)", "high": "max(r.max)"}
+        else:
+            made = {"main": _WHOLE_OF_SAMPLES[self._query.over], "low": "min(value)", "high": "max(value)"}
+        return _fill("lines_whole", table=tier.table, matching=self._matching, **made)
+
     def _chosen(self) -> str:
         """The condition that a series belongs to one of the lines on top."""
-        folded = self._folded(self._buckets(self._ranking.resolution, self._matching, _ONE_SLOT, _ONE_SLOT))
+        folded = self._folded(self._whole(self._ranking.resolution))
         for name in ("from_s", "to_s", "before_s", "slots"):
             folded = folded.replace(f"{{{name}:", f"{{top_{name}:")
         top = _fill("lines_top", keys=self._keys, folded=folded)

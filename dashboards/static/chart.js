@@ -22,7 +22,7 @@
 // plotly.min.js as #plotly, node.css and chart.css; many charts share one Plotly.
 import { currentZone } from "./choices.js";
 import { tellAge } from "./clock.js";
-import { axis, logTicks, shapesOf, valuesOf } from "./chart_axes.js";
+import { axis, coloursOf, logTicks, shapesOf, timesOf, valuesOf } from "./chart_axes.js";
 import { linesOf, nearest, percentileNotes } from "./chart_lines.js";
 import { PLOTS } from "./chart_plots.js";
 import { stats } from "./chart_stats.js";
@@ -31,12 +31,12 @@ import { furnish, text } from "./chart_parts.js";
 import { duration, number } from "./format.js";
 import { MARGIN } from "./panel.js";
 import { askQuery } from "./query.js";
-import { instant, timeTicks, valueTicks } from "./ticks.js";
+import { instant, valueTicks } from "./ticks.js";
 
 const TIERS = { raw: "raw samples", "1m": "1 min rollup", "1h": "1 h rollup" };
 const CONFIG = { staticPlot: true, displayModeBar: false, displaylogo: false, responsive: false };
-const CORNER_PX = 20; // a time so near the left edge would stand on the lowest value
 const SMALL_PERCENT = 25; // a graph of so little percent would be flat on a scale to 100
+const STRETCH_AFTER_MS = 400; // to draw a graph twice takes longer than most answers do
 const LISTED_MAX = 60; // names in a list under a graph; a table has them all
 
 export class Chart {
@@ -53,10 +53,14 @@ export class Chart {
 
   /** Ask for another graph or window; what is here is drawn for it at once where it can be. */
   show({ graph = this.graph, fromS = this.fromS, toS = this.toS } = {}) {
-    const isOther = JSON.stringify(graph.queries) !== JSON.stringify(this.graph.queries);
+    const isSame = (part) => JSON.stringify(part(graph)) === JSON.stringify(part(this.graph));
+    const [hasSameLook, hasSameQueries] = [isSame((one) => one), isSame((one) => one.queries)];
     Object.assign(this, { graph, fromS, toS });
     this.element.dataset.kind = graph.kind;
-    if (!isOther) this.redraw();
+    clearTimeout(this.stretch);
+    // What is here is drawn at once in another way; stretched to another window only where the answer takes its time.
+    if (hasSameLook) this.stretch = setTimeout(() => this.redraw(), STRETCH_AFTER_MS);
+    else if (hasSameQueries) this.redraw();
     return this.#ask(true);
   }
 
@@ -87,6 +91,7 @@ export class Chart {
 
   destroy() {
     this.stop();
+    clearTimeout(this.stretch);
     this.sizes.disconnect();
     if (globalThis.Plotly) globalThis.Plotly.purge(this.canvas);
     this.element.replaceChildren();
@@ -104,6 +109,7 @@ export class Chart {
   }
 
   #take(answer) {
+    clearTimeout(this.stretch);
     this.answer = this.loaded = answer;
     this.lines = linesOf(answer);
     for (const line of this.lines) line.isHidden = this.hidden.has(line.key);
@@ -113,6 +119,7 @@ export class Chart {
   }
 
   #clear() {
+    clearTimeout(this.stretch);
     this.answer = this.loaded = null;
     this.lines = [];
     this.fail(null);
@@ -141,14 +148,14 @@ export class Chart {
 
   #plot(plot) {
     if (!globalThis.Plotly || !this.width) return;
-    this.colours ??= this.#takeColours();
+    this.colours ??= coloursOf(this.element.querySelector(".probe"));
     const { width } = this;
     const height = this.size?.height ?? this.plot.clientHeight;
     const isLog = this.graph.log && plot.hasValues;
     const drawn = plot.draw(this.lines, { ...this, answer: this.answer, isLog, height });
     const extent = valuesOf(drawn.extent, this.graph.thresholds, isLog);
     const y = drawn.rows ?? (isLog ? logTicks(...extent, this.answer.unit) : valueTicks(...extent, this.answer.unit, extent[1] > SMALL_PERCENT));
-    const x = this.#times(width - MARGIN.l - MARGIN.r);
+    const x = timesOf(this.fromS, this.toS, width - MARGIN.l - MARGIN.r);
     const layout = {
       width,
       height,
@@ -165,13 +172,6 @@ export class Chart {
     globalThis.Plotly.react(this.canvas, drawn.traces, layout, CONFIG);
     this.plot.classList.add("drawn");
     this.#drawLegend(plot);
-  }
-
-  #times(inner) {
-    const { fromS, toS } = this;
-    const ticks = timeTicks(fromS, toS, inner, currentZone());
-    const isInCorner = (atS) => ((atS - fromS) / (toS - fromS)) * inner < CORNER_PX;
-    return { ...ticks, texts: ticks.texts.map((text, i) => (isInCorner(ticks.values[i]) ? "" : text)) };
   }
 
   #drawLegend(plot) {
@@ -291,16 +291,6 @@ export class Chart {
     const isSame = this.size && this.size.width === width && this.size.height === height;
     this.size = width ? { width, height } : null;
     if (!isSame) requestAnimationFrame(() => this.redraw());
-  }
-
-  #takeColours() {
-    const probe = this.element.querySelector(".probe");
-    const colourOf = (name) => {
-      probe.style.color = `var(--${name})`;
-      return getComputedStyle(probe).color;
-    };
-    const many = (name, count) => Array.from({ length: count }, (_, i) => colourOf(name + i));
-    return { lines: many("c", 8), main: colourOf("text"), heat: many("heat", 5), threshold: colourOf("offline"), page: colourOf("page") };
   }
 
   #build() {

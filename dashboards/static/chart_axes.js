@@ -1,8 +1,11 @@
 // The axes of a chart: what lines and thresholds need, on a linear or a logarithmic scale.
-import { tickText } from "./ticks.js";
+import { currentZone } from "./choices.js";
+import { CHARACTER_PX, MARGIN } from "./panel.js";
+import { tickText, timeTicks } from "./ticks.js";
 
 const POWERS_AT_MOST = 6;
 const LABEL_PX = 11;
+const CORNER_PX = 20; // a time so near the left edge would stand on the lowest value
 
 export function axis(ticks, range) {
   return {
@@ -16,7 +19,26 @@ export function axis(ticks, range) {
     showline: false,
     ticks: "",
     automargin: false,
+    ticklabeloverflow: "allow", // what does not fit is left out already; Plotly would measure each text
   };
+}
+
+/** Ticks of a window on so many pixels; a time that has no room is left without words. */
+export function timesOf(fromS, toS, inner) {
+  const ticks = timeTicks(fromS, toS, inner, currentZone());
+  const pixelOf = (atS) => ((atS - fromS) / (toS - fromS)) * inner;
+  const fits = (text, at) => at >= CORNER_PX && at + (text.length * CHARACTER_PX) / 2 <= inner + MARGIN.r;
+  return { ...ticks, texts: ticks.texts.map((text, i) => (fits(text, pixelOf(ticks.values[i])) ? text : "")) };
+}
+
+/** What the page's style says of colours, as Plotly takes them; `probe` is an element that nobody sees. */
+export function coloursOf(probe) {
+  const colourOf = (name) => {
+    probe.style.color = `var(--${name})`;
+    return getComputedStyle(probe).color;
+  };
+  const many = (name, count) => Array.from({ length: count }, (_, i) => colourOf(name + i));
+  return { lines: many("c", 8), main: colourOf("text"), heat: many("heat", 5), threshold: colourOf("offline"), page: colourOf("page") };
 }
 
 /** Least and most of what is drawn and of the thresholds; on a logarithmic scale of what is above zero. */

@@ -6,7 +6,7 @@ import { cadenceS, traces } from "./traces.js";
 
 export const MARGIN = { l: 52, r: 18, t: 8, b: 24 };
 const CORNER_PX = 20; // a time so near the left edge would stand on the lowest value
-const CHARACTER_PX = 6.2; // Plotly would measure each text instead, which lays the page out for each
+export const CHARACTER_PX = 6.2; // Plotly would measure each text instead, which lays the page out for each
 const TIERS = { live: "live", raw: "raw samples", "1m": "1 min rollup", "1h": "1 h rollup", "1d": "1 d rollup" };
 const CONFIG = { staticPlot: true, displayModeBar: false, displaylogo: false, responsive: false };
 
