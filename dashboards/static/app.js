@@ -1,4 +1,4 @@
-// What every page does: the theme button, ages that tick, snippets that copy themselves, `/` to the filter.
+// What every page does: the theme button, ages that tick, snippets that copy themselves, `/` to the filter, `?` for keys.
 import { toggleTheme } from "./choices.js";
 import { tick } from "./clock.js";
 
@@ -6,7 +6,13 @@ document.getElementById("theme")?.addEventListener("click", toggleTheme);
 tick();
 setInterval(() => document.hidden || tick(), 1000);
 
+async function showKeys() {
+  const { showKeys: show } = await import("./keys_help.js");
+  show();
+}
+
 document.addEventListener("click", async (event) => {
+  if (event.target.closest("[data-keys]")) return showKeys();
   const button = event.target.closest("[data-copy]");
   if (!button) return;
   const text = button.parentElement.querySelector("pre");
@@ -20,7 +26,8 @@ document.addEventListener("click", async (event) => {
 });
 
 document.addEventListener("keydown", (event) => {
-  if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target)) return;
+  if (!["/", "?"].includes(event.key) || event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target)) return;
+  if (event.key === "?") return showKeys();
   const filter = document.querySelector("[data-filter]");
   if (!filter) return;
   event.preventDefault();

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 import time
 from collections.abc import Callable, Iterator
 
@@ -275,6 +276,48 @@ def test_sql_and_links_are_copied(explore: Open, platform: Platform) -> None:
     link = page.evaluate("navigator.clipboard.readText()")
     other = explore(link.removeprefix(f"{platform.url}/explore"))
     assert names(other) == names(page) and "range=" not in link and "from=" in link
+
+
+def test_a_graph_is_put_on_a_dashboard_and_stands_out_there(explore: Open) -> None:
+    page = explore("?A=cpu.usage_percent&A.by=node&A.across=p95&range=1h")
+    page.locator("#share summary").click()
+    page.get_by_role("button", name="Add to dashboard").click()
+    page.wait_for_url("**/dashboards/add?**")
+    assert serious_problems(page) == []
+    page.get_by_label("Title of a new dashboard").fill("Kept")
+    page.get_by_label("Title of the panel").fill("Busy cores")
+    page.get_by_role("button", name="Add it").click()
+    page.wait_for_url(re.compile(r"/dashboards/[0-9a-f-]{36}\?range=1h#panel-"))
+    tile = page.locator(".tile", has_text="Busy cores")
+    expect(tile).to_be_focused()
+    expect(tile.locator(".legend .name")).to_have_text(sorted(NODES), timeout=15_000)
+    expect(tile.locator(".notes:not(.gaps)")).to_contain_text("p95 of the values that series have")
+
+
+def test_a_page_tells_its_keys(explore: Open) -> None:
+    page = explore("?A=cpu.usage_percent&range=1h")
+    page.keyboard.press("?")
+    keys = page.get_by_role("dialog", name="Keys of this page")
+    expect(keys.locator("dt")).to_contain_text(["[", "-", "]", "O", "←", "?"])
+    expect(keys).to_contain_text("Events: what happened")
+    assert serious_problems(page) == []
+    page.keyboard.press("Escape")
+    expect(keys).to_be_hidden()
+    page.locator("[name=metric]").press("?")
+    expect(keys).to_be_hidden()
+    page.locator("#menu summary").click()
+    page.get_by_role("button", name="Keyboard ?").click()
+    expect(keys).to_be_visible()
+
+
+def test_percentiles_say_of_what_they_are_and_how_far_back_they_go(explore: Open) -> None:
+    page = explore("?A=cpu.usage_percent&A.match=core=1&range=1h")
+    page.locator("[name=over]").select_option("p99")
+    expect(page.locator("#chart .notes").first).to_have_text("A: p99 of the single samples in each step")
+    expect(page.locator("#chart .tier")).to_contain_text("raw samples")
+    expect(page.locator("#chart .line-table tbody td:nth-child(4)").first).to_have_text("60.0%")
+    page.locator("[data-range='90d']").click()
+    expect(page.locator("#chart .failure")).to_contain_text("kept for 30 days")
 
 
 @pytest.mark.parametrize(
