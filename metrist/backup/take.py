@@ -63,6 +63,7 @@ class _Still:
     tables: Sequence[Kept]
     spool: Sequence[Taken]
     control: Pinned
+    revision: str
 
 
 def take(repository: Repository, sources: Sources, said: Callable[[str], None]) -> Moment:
@@ -74,7 +75,7 @@ def take(repository: Repository, sources: Sources, said: Callable[[str], None]) 
             taken_at=still.taken_at,
             release=version("metrist"),
             clickhouse=clones.version(),
-            revision=control_migrate.current(sources.control) or "",
+            revision=still.revision,
             held_s=round(still.held_s, 3),
             control=_keep_control(repository, still.control),
             tables=_Tables(repository, clones, portable=sources.portable).keep(still.tables),
@@ -88,6 +89,7 @@ def take(repository: Repository, sources: Sources, said: Callable[[str], None]) 
 @contextlib.contextmanager
 def _still(sources: Sources, clones: Clones) -> Iterator[_Still]:
     tables = clones.tables()
+    revision = control_migrate.current(sources.control) or ""
     _wait_for_backlog(sources.spool)
     with contextlib.ExitStack() as let_go:
         let_go.callback(clones.drop)
@@ -102,7 +104,7 @@ def _still(sources: Sources, clones: Clones) -> Iterator[_Still]:
                 let_go.callback(taken.close)
             control = let_go.enter_context(copies.pinned(sources.control))
             lasted_s = held_s()
-        yield _Still(taken_at, lasted_s, tables, spool, control)
+        yield _Still(taken_at, lasted_s, tables, spool, control, revision)
 
 
 def _wait_for_backlog(spool: Path) -> None:
