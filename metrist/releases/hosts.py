@@ -106,8 +106,10 @@ def find(data: DataDir | None, settings: Settings) -> Host | None:
 
 def is_up(data: DataDir) -> bool:
     """Whether a `metrist up` runs here, and tells how it is."""
-    told = status.read(data)
-    return bool(told.pid) and psutil.pid_exists(told.pid)
+    try:
+        return "up" in psutil.Process(status.read(data).pid or -1).cmdline()
+    except (psutil.Error, ValueError):  # it has ended; its number may be another's by now
+        return False
 
 
 @dataclass(frozen=True)

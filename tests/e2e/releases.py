@@ -12,6 +12,8 @@ from pathlib import Path
 
 from metrist.releases import signing
 from metrist.releases.publish import publish
+from schema import migrate as clickhouse_migrate
+from schema.control import migrate as control_migrate
 
 ROOT = Path(__file__).parents[2]
 
@@ -47,6 +49,25 @@ FAILS_LATER = {
 """Is well in its rehearsal, and never ready in earnest."""
 
 
+def one_migration_more() -> dict[str, str]:
+    """Both stores get a table that today's code does not know."""
+    number = clickhouse_migrate.migrations()[-1].number + 1
+    return {
+        f"schema/clickhouse/{number:04}_later.sql": "CREATE TABLE IF NOT EXISTS later (n UInt8) ENGINE = Memory;\n",
+        "schema/control/migrations/versions/9999_later.py": f"""
+import sqlalchemy as sa
+from alembic import op
+
+revision, down_revision = "9999", {control_migrate.head()!r}
+branch_labels = depends_on = None
+
+
+def upgrade() -> None:
+    op.create_table("later", sa.Column("n", sa.Integer))
+""",
+    }
+
+
 @dataclass
 class Releases:
     """A folder of releases, signed with a key of its own."""
@@ -59,7 +80,7 @@ class Releases:
         self.public_key = signing.make_key(self.key_file)
 
     def add(self, version: str, appended: Mapping[str, str] | None = None, **options: object) -> None:
-        """Publish this tree as that version, with text appended to some files."""
+        """Publish this tree as that version, with text appended to some files, and files that are new."""
         wheel = make_wheel(self.key_file.parent, version, appended or {})
         key = signing.load_key(self.key_file)
         publish(self.folder, wheel, key, datetime.now(UTC), oldest="0", **options)  # type: ignore[arg-type]
@@ -78,7 +99,7 @@ def make_wheel(folder: Path, version: str, appended: Mapping[str, str]) -> Path:
     info = f"metrist-{version}.dist-info"
     members = {str(path.relative_to(ROOT)): path.read_bytes() for path in _sources()}
     for name, text in appended.items():
-        members[name] += text.encode()
+        members[name] = members.get(name, b"") + text.encode()
     metadata = distribution("metrist").read_text("METADATA")
     assert metadata
     members[f"{info}/METADATA"] = re.sub(r"(?m)^Version: .*$", f"Version: {version}", metadata, count=1).encode()

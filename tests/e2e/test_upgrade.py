@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
 from tests.e2e.fleets import Pace, trial
 from tests.e2e.platforms import Platform, clean_environment
-from tests.e2e.releases import ENDS, FAILS_LATER, FALLS_LATER, NEVER_READY, Releases
+from tests.e2e.releases import ENDS, FAILS_LATER, FALLS_LATER, NEVER_READY, Releases, one_migration_more
 from tests.e2e.test_chaos import clickhouse, count
 from tests.e2e.test_live import Viewer
 
@@ -95,11 +96,11 @@ class Upgraded:
 
     def running(self) -> set[str]:
         """The folders that our processes run from, but the supervisor's and the stores'."""
-        found = set()
-        for piece in ("api", "worker", "scheduler", "agent"):
-            pid = self.platform.child_pid(piece)
-            found.add(Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0].decode().rpartition("/bin/")[0])
-        return found
+        return {folder_of(self.platform, piece) for piece in ("api", "worker", "scheduler", "agent")}
+
+    def proven(self) -> str:
+        """The release that ran well last."""
+        return str((self.platform.data_dir / "releases" / "proven").readlink())
 
     def folder(self, version: str) -> str:
         return str((self.platform.data_dir / "releases" / version).resolve())
@@ -138,6 +139,12 @@ def upgraded(start: Callable[..., Platform], releases: Releases) -> Iterator[Upg
     platform.wait_until(lambda: count(client, f"count() {ours}") >= sender.acknowledged)
     assert count(client, f"count() {ours}") == sender.acknowledged > 100
     assert count(client, f"count() FROM (SELECT DISTINCT metric, ts {ours})") == sender.acknowledged
+
+
+def folder_of(platform: Platform, piece: str) -> str:
+    """The environment that a piece runs from."""
+    command = psutil.Process(platform.child_pid(piece)).cmdline()
+    return command[0].rpartition("/bin/")[0]
 
 
 def test_a_good_release_stays_a_bad_one_goes_back_and_a_person_may_go_back_too(upgraded: Upgraded) -> None:
@@ -180,3 +187,30 @@ def test_what_is_bad_goes_back_however_it_is_bad(upgraded: Upgraded, broken: dic
     if broken is not FALLS_LATER:
         assert upgraded.platform.child_pid("worker") == before, "nothing but the rehearsal ever ran it"
     upgraded.until_seen_live()
+
+
+@pytest.mark.long
+def test_a_platform_looks_by_itself_and_starts_with_what_is_proven(
+    start: Callable[..., Platform], releases: Releases
+) -> None:
+    platform = start(env={**releases.settings(), "METRIST_RELEASE_WATCH_S": "3"})
+    here = Upgraded(platform, releases, Sender(platform), Viewer(platform, httpx.Cookies(), ()))
+    base = folder_of(platform, "api")
+    releases.add("0.2.0", one_migration_more())
+    platform.wait_until(lambda: here.proven() == "0.2.0", 240)
+    assert folder_of(platform, "api") == here.folder("0.2.0")
+
+    platform.restart()  # by the command of where it was first started from
+    assert {folder_of(platform, name) for name in ("api", "worker", "engine")} == {here.folder("0.2.0")}
+
+    assert here.upgrade("--rollback").stdout == "went back from 0.2.0 to 0.1.0\n"
+    assert folder_of(platform, "api") == base
+    platform.restart()  # on tables to which a newer release has added
+    assert folder_of(platform, "api") == base
+    assert platform.post_snapshot("after", {"a": 1}).status_code == 202
+
+    (platform.data_dir / "releases" / ".current.new").symlink_to("0.2.0")  # an upgrade that is cut off in its middle
+    (platform.data_dir / "releases" / ".current.new").replace(platform.data_dir / "releases" / "current")
+    platform.wait_until(lambda: here.status()["version"] == "0.2.0" and bool(here.status()["is_settled"]), 120)
+    platform.restart()
+    assert folder_of(platform, "api") == base
