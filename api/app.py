@@ -27,6 +27,7 @@ from api import (
     query,
     reads,
     revocations,
+    run_keeper,
     series,
     snapshots,
     statuses,
@@ -95,6 +96,7 @@ def create_app(settings: Settings) -> FastAPI:
             revocations.heard(app.state),
             ping.serving(app.state),
             monitor_sets.serving(app.state),
+            run_keeper.serving(app.state),
             reads.serving(app.state),
             figures.serving(app.state),
         ):

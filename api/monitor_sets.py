@@ -7,7 +7,7 @@ and every half minute in any case; while the control DB is away, what was read l
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from uuid import UUID
@@ -108,6 +108,11 @@ class MonitorSets:
             known = account.nodes.get(node)
             labels = known[0] if known else await self._look_up(account_id, node)
         return account.of(node, labels)
+
+    async def ids(self, account_id: AccountId) -> Collection[UUID]:
+        """Of all monitors of the account, as far as they are known."""
+        account = await self._account(account_id)
+        return {one.monitor.id for one in account.monitors} if account else ()
 
     def change(self, account_id: AccountId) -> None:
         """Somebody changed a monitor: read the account's anew when they are next asked for."""

@@ -5,6 +5,7 @@ import base64
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from uuid import UUID
 
 import msgspec
 import structlog
@@ -16,17 +17,19 @@ from api import body, statuses
 from api.auth import authenticate
 from api.monitor_sets import MonitorSets
 from api.openapi import WITH_BODY, WITH_KEY, described
+from api.run_keeper import RunKeeper
 from api.shapes import KeyAnswer, RunsAnswer
 from domain import bundles, monitor_runs, pings, snapshots
 from domain.condition_specs import NAME_MAX
 from domain.errors import Conflict, InvalidQuery, LimitReached, StoreUnavailable
 from domain.ids import AccountId
-from domain.monitor_runs import Report, Status
+from domain.monitor_runs import Record, Report, Status
 from domain.monitors import RESERVED_LABEL
 from domain.series_key import InvalidKey
 from domain.status_reports import MESSAGE_MAX_CHARS, Said
 from schema import monitor_runs as kept_runs
 from schema import reporting, server_secrets
+from schema.run_history import Run
 from schema.stores import Stores
 
 router = APIRouter()
@@ -59,8 +62,10 @@ async def post_runs(request: Request, node: str, instance: str | None = None) ->
     now_s = time.time()
     reports = monitor_runs.parse(await body.read(request, RUNS_MAX_BYTES), now_s)
     stores: Stores = request.app.state.stores
-    await kept_runs.note(stores.redis, principal.account_id, node, reports, int(now_s * 1000))
-    await _hand_on(request, principal.account_id, node, reports, datetime.fromtimestamp(now_s, UTC))
+    account_id = principal.account_id
+    kept = await kept_runs.note(stores.redis, account_id, node, reports, int(now_s * 1000))
+    await _keep(request, account_id, node, kept)
+    await _hand_on(request, account_id, node, reports, datetime.fromtimestamp(now_s, UTC))
     return Response(msgspec.json.encode({"accepted": len(reports)}), 202, media_type=body.JSON)
 
 
@@ -78,6 +83,16 @@ async def bundle(request: Request, node: str, instance: str | None) -> Response:
     private = await _private_key(request)
     signed = bundles.signed(private, principal.account_id, node, found.entries, int(time.time()))
     return Response(signed, media_type=body.JSON, headers=headers)
+
+
+async def _keep(request: Request, account_id: AccountId, node: str, kept: Sequence[tuple[UUID, Record]]) -> None:
+    """Store runs of monitors that there are: what a node says of others is no reason to write."""
+    if not kept:
+        return
+    sets: MonitorSets = request.app.state.monitor_sets
+    known = await sets.ids(account_id)
+    keeper: RunKeeper = request.app.state.run_keeper
+    keeper.add([Run(account_id, monitor_id, node, record) for monitor_id, record in kept if monitor_id in known])
 
 
 async def _hand_on(

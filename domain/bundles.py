@@ -5,9 +5,11 @@ A bundle as it travels; every key but `key_id` and `signature` is what is signed
     {"account": "<uuid>", "node": "web-1", "hash": "<64 hex digits>", "issued_at": 1767225600,
      "monitors": [{"id": "<uuid>", "name": "disk", "version": 3, "script": "…", "interval_s": 60, "timeout_s": 10,
                    "labels": {}, "limits": {"memory_mb": 32, "cpu_ms": 1000, "samples": 100},
-                   "capabilities": ["file"], "parameters": {}}],
+                   "capabilities": ["file"], "parameters": {"most": 90},
+                   "declared": {"most": {"kind": "number", "default": 90, "least": 0}}}],
      "key_id": "<16 hex digits>", "signature": "<base64 of 64 bytes>"}
 
+`parameters` are complete, with the defaults of those that nobody has set; who declares none has no `declared`.
 The canonical bytes are JSON with sorted keys, no spaces, and UTF-8 as it is. `hash` is the SHA-256 of those of
 `monitors`, and "" for none; `signature` is Ed25519 over those of the five keys. `issued_at` is Unix seconds: an agent
 takes no bundle that is older than the one it holds, so that nobody can hand it an old one again.
@@ -42,7 +44,7 @@ class Entry:
 
 def entry(monitor_id: str, name: str, version: int, spec: Spec) -> Entry:
     """A version as it travels."""
-    told = {"id": monitor_id, "name": name, "version": version, **as_json(spec)}
+    told = {"id": monitor_id, "name": name, "version": version, **as_json(spec), "parameters": spec.told}
     return Entry(monitor_id, name, version, spec, canonical(told))
 
 

@@ -19,6 +19,8 @@ LOG_LINES_MAX: Final = 60
 LOG_KEPT: Final = 20
 """Lines that are remembered of the last run."""
 TEXT_MAX_CHARS: Final = 1_000
+KEEP_EVERY_S: Final = 600
+"""A run like the one before is kept so often; thousands of nodes run monitors every few seconds."""
 AHEAD_S: Final = 600.0
 
 State = Literal["ok", "failed", "timeout", "refused"]
@@ -73,7 +75,7 @@ class Report(msgspec.Struct):
 class Record(msgspec.Struct, frozen=True):
     """What is remembered of a monitor on a node: its last run, and how the runs of that version went.
 
-    heard_ms  when we were told, by our clock
+    heard_ms  when we were told, by our clock; `kept_ms` of the last run that was to be kept
     ok        runs of this version that went well, `failed` that did not, `in_a_row` of them the last ones
     """
 
@@ -92,6 +94,7 @@ class Record(msgspec.Struct, frozen=True):
     in_a_row: int
     statuses: tuple[Status, ...] = ()
     log: tuple[str, ...] = ()
+    kept_ms: int = 0
 
 
 _Reports = Annotated[list[Report], msgspec.Meta(max_length=REPORTS_MAX)]
@@ -117,7 +120,7 @@ def merge(known: Record | None, report: Report, heard_ms: int) -> Record:
         return known
     before = known if known is not None and known.version == report.version else None
     is_bad = report.state != "ok"
-    return Record(
+    after = Record(
         version=report.version,
         heard_ms=heard_ms,
         at=report.at,
@@ -133,7 +136,16 @@ def merge(known: Record | None, report: Report, heard_ms: int) -> Record:
         in_a_row=(before.in_a_row if before else 0) + 1 if is_bad else 0,
         statuses=tuple(report.statuses),
         log=tuple(report.log[-LOG_KEPT:]),
+        kept_ms=known.kept_ms if known else 0,
     )
+    return msgspec.structs.replace(after, kept_ms=heard_ms) if is_worth_keeping(known, after) else after
+
+
+def is_worth_keeping(before: Record | None, after: Record) -> bool:
+    """Whether a run tells more than the one before it: it went otherwise, or nothing was kept for a while."""
+    if before is None or after.heard_ms - before.kept_ms >= KEEP_EVERY_S * 1000:
+        return True
+    return _outcome(before) != _outcome(after)
 
 
 def progress(
@@ -153,6 +165,12 @@ def progress(
 def why(record: Record) -> str:
     """What went wrong in the last run, with its line."""
     return f"line {record.line}: {record.message}" if record.line and record.message else record.message
+
+
+def _outcome(record: Record) -> tuple[object, ...]:
+    """How a run went; what statuses say beside their states may be another number each time."""
+    states = tuple((status.name, status.state) for status in record.statuses)
+    return record.version, record.state, record.line, record.message, states
 
 
 def _check(report: Report, now_s: float) -> None:

@@ -12,9 +12,10 @@ from typing import Any, Final
 
 import msgspec
 
-from domain import matchers, series_key
+from domain import matchers, monitor_parameters, series_key
 from domain.errors import InvalidBody, InvalidQuery
 from domain.matchers import Filter, haystack_of
+from domain.monitor_parameters import Parameter, Value
 from domain.series_key import InvalidKey, shorten
 
 MONITORS_MAX: Final = 100
@@ -26,7 +27,6 @@ INTERVAL_S: Final = (5, 86_400)
 TIMEOUT_S: Final = (1, 60)
 LABELS_MAX: Final = 8
 PARAMETERS_MAX: Final = 32
-PARAMETER_MAX_CHARS: Final = 1_000
 NODES_MAX: Final = 1_000
 CAPABILITIES: Final = ("http", "tcp", "file", "exec")
 """What a script may need beside its sandbox, in the order of pages; each agent's owner says which it allows."""
@@ -36,11 +36,10 @@ EVERY: Final = "*"
 FACT: Final = "monitors"
 """What an agent that runs monitors tells of itself under this name: the capabilities it allows, `file,http`."""
 
-NO_NAMES: Final = frozenset({"new", "check", "target", "dry-run", "trial", "key", "runs"})
+NO_NAMES: Final = frozenset({"new", "check", "target", "parameters", "dry-run", "trial", "key", "runs"})
 """They are addresses already."""
 
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9_.-]*[a-z0-9])?")
-_PARAMETER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 
 
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -64,7 +63,8 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     labels        carried by each of its samples, beside `monitor`
     capabilities  what it needs: an agent that does not allow all of them refuses to run it
-    parameters    what the script reads by param(name)
+    declared      what may be set beside it: each parameter's type, bounds and default
+    parameters    what is set; param(name) in the script reads it, or else the default
     """
 
     script: str
@@ -73,7 +73,13 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     labels: dict[str, str] = {}
     limits: Limits = Limits()
     capabilities: tuple[str, ...] = ()
-    parameters: dict[str, str | bool | int | float] = {}
+    parameters: dict[str, Value] = {}
+    declared: dict[str, Parameter] = {}
+
+    @property
+    def told(self) -> dict[str, Value]:
+        """All that param(name) finds."""
+        return monitor_parameters.effective(self.declared, self.parameters)
 
 
 class Target(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -108,6 +114,8 @@ def kept(value: object) -> Spec:
 def as_json(thing: Spec | Target) -> dict[str, Any]:
     """Plain values, the inverse of `read` and `read_target`."""
     found: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(thing))
+    if not found.get("declared", True):
+        del found["declared"]  # as it was before there were types: what agents hold keeps its hash
     return found
 
 
@@ -122,7 +130,7 @@ def check(spec: Spec) -> Spec:
     for name, bounds in LIMITS.items():
         _within(getattr(spec.limits, name), bounds, f"The limit {name}", "")
     _check_labels(spec.labels)
-    _check_parameters(spec.parameters)
+    _check_parameters(spec)
     unknown = sorted(set(spec.capabilities) - set(CAPABILITIES))
     if unknown:
         raise InvalidBody(f"There is no capability {shorten(unknown[0])}; there are {', '.join(CAPABILITIES)}")
@@ -227,16 +235,16 @@ def _check_labels(labels: Mapping[str, str]) -> None:
         raise InvalidBody(f"The monitor's labels: {error}") from error
 
 
-def _check_parameters(parameters: Mapping[str, str | bool | int | float]) -> None:
-    if len(parameters) > PARAMETERS_MAX:
+def _check_parameters(spec: Spec) -> None:
+    if len(spec.told) > PARAMETERS_MAX:
         raise InvalidBody(f"A monitor has at most {PARAMETERS_MAX} parameters")
-    for name, value in parameters.items():
-        if not _PARAMETER.fullmatch(name):
-            raise InvalidBody(f"A parameter's name is letters, digits and _, not {shorten(name)}")
-        if isinstance(value, str) and (len(value) > PARAMETER_MAX_CHARS or not value.isprintable()):
-            raise InvalidBody(f"Parameter {name}: a text has at most {PARAMETER_MAX_CHARS:,} printable characters")
-        if isinstance(value, int | float) and not -(2**53) <= value <= 2**53:
-            raise InvalidBody(f"Parameter {name}: the number is too large to be told exactly")
+    for name, declared in spec.declared.items():
+        monitor_parameters.check(name, declared)
+    for name, value in spec.parameters.items():
+        if name in spec.declared:
+            monitor_parameters.check_value(name, spec.declared[name], value)
+        else:
+            monitor_parameters.check_plain(name, value)
 
 
 def _within(value: int, bounds: tuple[int, int], what: str, unit: str) -> None:

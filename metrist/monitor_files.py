@@ -3,6 +3,7 @@
 interval_s = 60
 capabilities = ["http"]
 parameters = { url = "http://127.0.0.1/health" }
+declared = { url = { kind = "text", default = "http://127.0.0.1/" }, tries = { kind = "number", default = 3 } }
 target = { match = "env=prod", nodes = ["web-1"] }
 """
 
@@ -110,7 +111,7 @@ def compare(written: Sequence[Written], there: Mapping[str, Mapping[str, Any]], 
 
 def _differences(one: Written, known: Mapping[str, Any]) -> list[str]:
     spec, was = as_json(one.spec), known["spec"]
-    what = [name for name in spec if spec[name] != was.get(name)]
+    what = [name for name in {**spec, **was} if spec.get(name) != was.get(name)]
     what += ["target"] if as_json(one.target) != known["target"] else []
     return what or (["not pushed"] if known["pushed"] != known["version"] else [])
 

@@ -35,6 +35,7 @@ TABLES: Mapping[str, str] = {
     "samples_1h": _BEFORE_HOURS,
     "series": _BEFORE_SERIES,
     "node_events": _BEFORE_SAMPLES,
+    "monitor_runs": _BEFORE_SAMPLES,
 }
 """Each ClickHouse table that keeps something of an account, and which of its rows are wholly before an instant."""
 

@@ -33,6 +33,7 @@ _RETAINED = {
     "samples_1m": "minute_retention_days",
     "samples_1h": "hour_retention_days",
     "node_events": "hour_retention_days",
+    "monitor_runs": "raw_retention_days",
 }
 
 

@@ -1,6 +1,6 @@
 """What nodes reported of their monitors, in Redis: the last run of each, and what trial runs found.
 
-All of it comes again by itself with the next runs, or with another trial.
+All of it comes again by itself with the next runs, or with another trial; until then pages read schema/run_history.py.
 """
 
 from collections.abc import Mapping, Sequence
@@ -31,8 +31,12 @@ Runs = dict[str, Record]
 
 async def note(
     client: redis.asyncio.Redis, account_id: AccountId, node: str, reports: Sequence[Report], heard_ms: int
-) -> None:
-    """Remember what a node reports; reports of one node come one request after the other. Raises StoreUnavailable."""
+) -> list[tuple[UUID, Record]]:
+    """Remember what a node reports; reports of one node come one request after the other.
+
+    Returns what is to be kept for longer. Raises StoreUnavailable.
+    """
+    kept: list[tuple[UUID, Record]] = []
     runs = [report for report in reports if report.trial is None]
     ids = sorted({report.id for report in runs})
     with redis_faults():
@@ -41,8 +45,13 @@ async def note(
                 pipeline.hget(keys.monitor_runs(account_id, monitor_id), node)
             found = await pipeline.execute()
         known = {monitor_id: _decode(packed) for monitor_id, packed in zip(ids, found, strict=True) if packed}
+        newest_at = max((report.at for report in runs), default=0.0)
         for report in sorted(runs, key=lambda one: one.at):
-            known[report.id] = rules.merge(known.get(report.id), report, heard_ms)
+            then_ms = heard_ms - int((newest_at - report.at) * 1000)  # as if it had been told when it came to its end
+            before = known.get(report.id)
+            after = known[report.id] = rules.merge(before, report, then_ms)
+            if after is not before and rules.is_worth_keeping(before, after):
+                kept.append((UUID(report.id), after))
         async with client.pipeline(transaction=False) as pipeline:
             for monitor_id in ids:
                 key = keys.monitor_runs(account_id, monitor_id)
@@ -52,6 +61,7 @@ async def note(
                 if report.trial is not None:
                     pipeline.set(keys.trial(account_id, node, report.trial), _encode(report), ex=TRIAL_KEEP_S)
             await pipeline.execute()
+    return kept
 
 
 async def trial(client: redis.asyncio.Redis, account_id: AccountId, node: str, command_id: str) -> Report | None:

@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import msgspec
 
+from agent.monitors.parameters import Declared
+
 SIGNED = ("account", "hash", "issued_at", "monitors", "node")
 MONITORS_MAX = 100
 SET_BACK_S = 3600
@@ -41,6 +43,7 @@ class Monitor(msgspec.Struct, frozen=True):
     limits: MonitorLimits = MonitorLimits()
     capabilities: tuple[str, ...] = ()
     parameters: dict[str, str | bool | int | float] = {}
+    declared: dict[str, Declared] = {}
 
 
 class Bundle(msgspec.Struct, frozen=True):

@@ -12,6 +12,7 @@ import msgspec
 
 from agent.monitors.allowed import Allowed
 from agent.monitors.bundle import Monitor
+from agent.monitors.parameters import misfit
 from agent.monitors.reach import Reach
 from agent.sandbox import Inputs, Limits, Result, run
 from agent.schedule import Schedule, phase_of
@@ -58,6 +59,8 @@ class Timetable:
         missing = self._allowed.missing(monitor.capabilities)
         if missing:
             return Result("refused", f"this node does not allow {', '.join(missing)}")
+        if problem := misfit(monitor.declared, monitor.parameters):
+            return Result("refused", problem)
         if not self._places.acquire(timeout=PLACE_S):
             return Result("failed", f"{AT_ONCE} monitors run here already")
         try:

@@ -13,7 +13,7 @@ from fastapi.responses import JSONResponse, Response
 from dashboards.monitors import lua
 from dashboards.monitors.common import HERE, REFUSALS, SAFELY, Viewing, go, place, tell
 from dashboards.monitors.fleet import matching
-from dashboards.monitors.form import Filled, filled, show
+from dashboards.monitors.form import Filled, fields_of, filled, show
 from dashboards.monitors.reference import REFERENCE
 from dashboards.monitors.starts import STARTS, find
 from dashboards.render import page
@@ -97,6 +97,13 @@ def target(request: Request, viewer: Viewing, form: Form_) -> Response:
     return page(request, "_monitor_target.html", viewer, target=_preview(request, viewer, form))
 
 
+@router.post(f"{HERE}/parameters", dependencies=SAFELY)
+def parameters(request: Request, viewer: Viewing, form: Form_) -> Response:
+    """The fields of what is declared, as it is typed, and what is wrong with it."""
+    require(viewer.role, Permission.MANAGE_MONITORS)
+    return page(request, "_monitor_parameters.html", viewer, parameters=_parameters(form))
+
+
 def edit(
     request: Request,
     viewer: Viewer,
@@ -124,6 +131,7 @@ def edit(
         start=start,
         wrong_line=wrong[0] if wrong else 0,
         target=_preview(request, viewer, form),
+        parameters=_parameters(form),
         tried=tried,
         names=[node.name for node in known if node.state != NodeState.DEREGISTERED][:OFFERED_MAX],
         reference=REFERENCE,
@@ -158,6 +166,13 @@ async def _done(request: Request, viewer: Viewer, monitor: Monitor, act: str, sa
         said = "pushed"
     await tell(request, monitor)
     return go(place(monitor.name, said=said))
+
+
+def _parameters(form: Filled) -> dict[str, object]:
+    try:
+        return {"refusal": "", "fields": fields_of(form)}
+    except InvalidBody as refusal:
+        return {"refusal": refusal.detail, "fields": []}
 
 
 def _preview(request: Request, viewer: Viewer, form: Filled) -> dict[str, object]:

@@ -1,12 +1,12 @@
 """The nodes of a monitor: which there are, what each is to run, and what it tells of that."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from domain.monitor_runs import Record, Status
+from domain.monitor_runs import KEEP_EVERY_S, Record, Status
 from domain.monitors import Candidate, Spec, Target, allowed, finds
 from domain.nodes import NodeState
 from domain.rollouts import version_for
@@ -71,20 +71,37 @@ def fleet(
     runs: Mapping[str, Record],
     contacts: Mapping[str, Contact],
     now: datetime,
+    recalled: Collection[str] = (),
 ) -> Fleet:
-    """What a monitor's nodes are up to."""
-    lines = [_line(monitor, node, runs.get(node.name), contacts.get(node.name), now) for node in nodes]
+    """What a monitor's nodes are up to.
+
+    recalled  nodes whose run is not their last one, but the last one that is kept: Redis has lost theirs
+    """
+    lines = [
+        _line(monitor, node, runs.get(node.name), contacts.get(node.name), now, is_recalled=node.name in recalled)
+        for node in nodes
+    ]
     ordered = sorted(lines, key=lambda line: (ORDER.index(line.state), line.node))
     return Fleet(ordered[:SHOWN_MAX], len(lines), Counter(line.state for line in lines))
 
 
-def _line(monitor: Monitor, node: NodeRow, record: Record | None, contact: Contact | None, now: datetime) -> Line:
+def _line(
+    monitor: Monitor,
+    node: NodeRow,
+    record: Record | None,
+    contact: Contact | None,
+    now: datetime,
+    *,
+    is_recalled: bool,
+) -> Line:
     wants = 0 if monitor.is_paused else version_for(monitor.rollout, node.name)
-    state, detail = _state(monitor, node, wants, record, now)
+    state, detail = _state(monitor, node, wants, record, now, KEEP_EVERY_S if is_recalled else 0)
     return Line(node.name, node.state, state, wants, record, detail, _checks_in_s(contact, now))
 
 
-def _state(monitor: Monitor, node: NodeRow, wants: int, record: Record | None, now: datetime) -> tuple[str, str]:
+def _state(
+    monitor: Monitor, node: NodeRow, wants: int, record: Record | None, now: datetime, older_s: int
+) -> tuple[str, str]:
     spec = monitor.spec_of(wants) or monitor.pushed_spec or monitor.spec
     lacks = _lacks(spec, node)
     if lacks:
@@ -97,7 +114,7 @@ def _state(monitor: Monitor, node: NodeRow, wants: int, record: Record | None, n
     if record is None or record.version != wants:
         return ("refused", problem) if problem else ("pending", "")
     heard_s = now.timestamp() - record.heard_ms / 1000
-    if heard_s > max(SILENT_LEAST_S, SILENT_RUNS * spec.interval_s) and node.state == NodeState.ONLINE:
+    if heard_s > older_s + max(SILENT_LEAST_S, SILENT_RUNS * spec.interval_s) and node.state == NodeState.ONLINE:
         return "silent", "it has stopped reporting"
     return record.state, f"line {record.line}: {record.message}" if record.line else record.message
 

@@ -8,12 +8,12 @@ from fastapi.responses import Response
 
 from dashboards.monitors.common import HERE, Viewing, said
 from dashboards.monitors.fleet import fleet, matching
+from dashboards.monitors.runs import Found, last_runs
 from dashboards.monitors.starts import STARTS
 from dashboards.render import page
-from domain.errors import StoreUnavailable
 from domain.monitors import allowed
 from domain.nodes import NodeState
-from schema import monitor_runs, monitors, nodes
+from schema import monitors, nodes
 
 router = APIRouter()
 
@@ -24,11 +24,15 @@ async def show(request: Request, viewer: Viewing) -> Response:
     stores, now = request.app.state.stores, datetime.now(UTC)
     found = await to_thread.run_sync(monitors.list_for, stores.control, viewer.account_id)
     known = await to_thread.run_sync(nodes.list_for, stores.control, viewer.account_id)
-    try:
-        runs = await monitor_runs.read(stores.redis, viewer.account_id, [one.id for one in found])
-    except StoreUnavailable:
-        runs = {}
-    rows = [(one, fleet(one, matching(one.target, known), runs.get(one.id, {}), {}, now)) for one in found]
+    theirs = {one.id: matching(one.target, known) for one in found}
+    pushed = {one.id: [node.name for node in theirs[one.id]] for one in found if one.pushed}
+    runs = await last_runs(request, viewer.account_id, pushed)
+    nothing = Found({})
+    rows = [
+        (one, fleet(one, theirs[one.id], last.runs, {}, now, last.recalled))
+        for one in found
+        for last in [runs.get(one.id, nothing)]
+    ]
     live = [node for node in known if node.state != NodeState.DEREGISTERED]
     return page(
         request,

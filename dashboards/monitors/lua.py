@@ -38,7 +38,7 @@ def dry_run(spec: Spec, facts: Mapping[str, Any]) -> Result:
 
     facts  as its agent would tell them: `metrics` are the last values by series key
     """
-    inputs = Inputs(facts=facts, parameters=dict(spec.parameters))
+    inputs = Inputs(facts=facts, parameters=spec.told)
     with _place():
         return sandbox.run(spec.script, inputs, limits_of(spec), _not_here)
 

@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -12,12 +13,15 @@ from fastapi.responses import Response
 from dashboards.monitors.common import HERE, REFUSALS, SAFELY, Viewing, go, place, said, tell
 from dashboards.monitors.fleet import Fleet, fleet, matching
 from dashboards.monitors.form import parameters_text
+from dashboards.monitors.runs import HISTORY_ROWS, history, last_runs
 from dashboards.render import page
 from domain.errors import MetristError, StoreUnavailable
+from domain.monitor_parameters import shown
+from domain.monitor_runs import KEEP_EVERY_S
 from domain.monitors import Spec
 from domain.permissions import Permission, require
 from domain.rollouts import Stage
-from schema import heartbeats, monitor_runs, monitors, nodes
+from schema import heartbeats, monitors, nodes
 from schema.monitors import Monitor, Version
 from schema.sessions import Viewer
 
@@ -32,6 +36,33 @@ async def show(request: Request, viewer: Viewing, name: str, part: str = "") -> 
     """A monitor; `part` state is only what changes by itself. Raises NotFound."""
     monitor = await to_thread.run_sync(monitors.find, request.app.state.stores.control, viewer.account_id, name)
     return await _show(request, viewer, monitor, part=part)
+
+
+@router.get(f"{THIS}/history")
+async def show_history(
+    request: Request, viewer: Viewing, name: str, node: str = "", before_ms: int | None = None
+) -> Response:
+    """How its runs went, on all nodes or on one, the newest first. Raises NotFound."""
+    monitor = await to_thread.run_sync(monitors.find, request.app.state.stores.control, viewer.account_id, name)
+    found = await history(request, viewer.account_id, monitor.id, node, _instant(before_ms))
+    rows = (found or ())[:HISTORY_ROWS]
+    has_older = found is not None and len(found) > HISTORY_ROWS
+    about = {"node": node} if node else {}
+    return page(
+        request,
+        "monitor_history.html",
+        viewer,
+        place="monitors/history",
+        said="",
+        refusal="",
+        monitor=monitor,
+        node=node,
+        rows=rows,
+        is_away=found is None,
+        is_newest=before_ms is None,
+        older=place(name, "history", **about, before_ms=str(rows[-1][1].heard_ms)) if has_older else "",
+        every_s=KEEP_EVERY_S,
+    )
 
 
 @router.get(f"{THIS}/versions/{{number}}")
@@ -143,12 +174,21 @@ async def _fleet(request: Request, viewer: Viewer, monitor: Monitor) -> Fleet:
     stores, now = request.app.state.stores, datetime.now(UTC)
     known = await to_thread.run_sync(nodes.list_for, stores.control, viewer.account_id)
     found = matching(monitor.target, known)
+    names = [node.name for node in found]
+    last = (await last_runs(request, viewer.account_id, {monitor.id: names if monitor.pushed else ()}))[monitor.id]
     try:
-        runs = (await monitor_runs.read(stores.redis, viewer.account_id, [monitor.id]))[monitor.id]
-        contacts = await heartbeats.read_contacts(stores.redis, viewer.account_id, [node.name for node in found])
+        contacts = await heartbeats.read_contacts(stores.redis, viewer.account_id, names)
     except StoreUnavailable:
-        runs, contacts = {}, {}
-    return fleet(monitor, found, runs, contacts, now)
+        contacts = {}
+    return fleet(monitor, found, last.runs, contacts, now, last.recalled)
+
+
+def _instant(before_ms: int | None) -> datetime:
+    """Unix ms of an address; now for none, and for what is none."""
+    now = datetime.now(UTC)
+    with suppress(ValueError, OverflowError, OSError):
+        return now if before_ms is None else datetime.fromtimestamp(before_ms / 1000, UTC)
+    return now
 
 
 def _diff(before: Spec | None, after: Spec) -> list[tuple[str, str]]:
@@ -168,6 +208,7 @@ def _text(spec: Spec) -> str:
         f"{limits.memory_mb} MB, {limits.cpu_ms} ms of CPU, {limits.samples} samples",
         f"needs {', '.join(spec.capabilities) or 'nothing'}",
         *(f"label {key}={value}" for key, value in sorted(spec.labels.items())),
-        *(f"parameter {line}" for line in parameters_text(spec.parameters).splitlines()),
+        *(f"parameter {line}" for line in parameters_text(spec).splitlines()),
+        *(f"set {name} = {shown(value)}" for name, value in spec.parameters.items() if name in spec.declared),
     ]
     return "\n".join([*settings, "", spec.script])

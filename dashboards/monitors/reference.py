@@ -31,7 +31,10 @@ REFERENCE = (
     Section(
         "Read",
         (
-            Entry('param("name")', "One of the parameters beside the script; param(name, default) may lack it."),
+            Entry(
+                'param("name")',
+                "One of the parameters beside the script, of its declared type; param(name, default) may lack it.",
+            ),
             Entry('series("disk.used_percent")', "What the agent measured last: a list of {labels, value}."),
             Entry("facts.node, facts.labels.env", "Who runs this; also facts.time, facts.metrics."),
             Entry('processes("nginx")', "How many processes have that name."),

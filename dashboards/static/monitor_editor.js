@@ -8,6 +8,7 @@ const script = document.getElementById("script");
 const says = document.getElementById("script-says");
 const tried = document.getElementById("tried");
 const target = document.getElementById("target");
+const fields = document.getElementById("parameters");
 const sheet = form.querySelector(".sheet-of-code");
 const usual = says.innerHTML;
 const code = dress(sheet, script);
@@ -59,6 +60,14 @@ const preview = lately(async (signal) => {
   if (answer.ok) target.innerHTML = await answer.text();
 });
 
+/** What is declared asks for values: its fields, with what stands in them. */
+const ask = lately(async (signal) => {
+  const body = new URLSearchParams({ parameters: form.elements.parameters.value });
+  for (const field of fields.querySelectorAll("[name]")) body.append(field.name, field.value);
+  const answer = await post("/monitors/parameters", body, signal);
+  if (answer.ok) fields.innerHTML = await answer.text();
+});
+
 let polling = 0;
 
 function show(html) {
@@ -101,6 +110,8 @@ form.addEventListener("submit", async (event) => {
 });
 
 script.addEventListener("input", check);
+form.elements.parameters.addEventListener("input", ask);
+fields.addEventListener("change", ask);
 for (const name of ["match", "nodes"]) form.elements[name].addEventListener("input", preview);
 for (const box of form.querySelectorAll('[name="capability"]')) box.addEventListener("change", preview);
 if (tried.querySelector("[data-poll]")) show(tried.innerHTML);

@@ -79,6 +79,31 @@ ORDER BY
     node ASC,
     labelset ASC;
 
+CREATE TABLE monitor_runs
+(
+    `account` UUID CODEC(ZSTD(1)),
+    `monitor` UUID CODEC(ZSTD(1)),
+    `node` LowCardinality(String) CODEC(ZSTD(1)),
+    `ts` DateTime64(3, 'UTC') CODEC(DoubleDelta, ZSTD(1)),
+    `at` DateTime64(3, 'UTC') CODEC(DoubleDelta, ZSTD(1)),
+    `version` UInt32 CODEC(ZSTD(1)),
+    `state` LowCardinality(String) CODEC(ZSTD(1)),
+    `message` String CODEC(ZSTD(1)),
+    `line` UInt32 CODEC(ZSTD(1)),
+    `took_ms` Float32 CODEC(ZSTD(1)),
+    `cpu_ms` Float32 CODEC(ZSTD(1)),
+    `memory_bytes` UInt64 CODEC(ZSTD(1)),
+    `samples` UInt32 CODEC(ZSTD(1)),
+    `statuses` String CODEC(ZSTD(1)),
+    `ok` UInt64 CODEC(ZSTD(1)),
+    `failed` UInt64 CODEC(ZSTD(1)),
+    `in_a_row` UInt64 CODEC(ZSTD(1))
+)
+ENGINE = ReplacingMergeTree
+PARTITION BY toMonday(ts)
+ORDER BY (account, monitor, node, ts, at)
+SETTINGS non_replicated_deduplication_window = 1000, fsync_after_insert = 1, fsync_part_directory = 1, ttl_only_drop_parts = 1, index_granularity = 8192;
+
 CREATE TABLE node_events
 (
     `account` UUID CODEC(ZSTD(1)),

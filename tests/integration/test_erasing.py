@@ -23,6 +23,7 @@ from domain.evaluation import Move, group
 from domain.events import Event
 from domain.ids import AccountId
 from domain.live import Wish
+from domain.monitor_runs import Report, merge
 from domain.monitors import Spec, Target
 from domain.query import Query
 from domain.settings import Settings
@@ -40,6 +41,7 @@ from schema import (
     monitors,
     nodes,
     recordings,
+    run_history,
     samples,
     sessions,
     shares,
@@ -51,6 +53,7 @@ from schema.control import tables
 from schema.control.engine import reading
 from schema.erasures import AGAIN, PAUSE_LEAST, PAUSE_MOST
 from schema.rebuild import rebuild
+from schema.run_history import Run
 from tests.clickhouse_server import Server
 from tests.notices import House
 from tests.racing import race
@@ -201,6 +204,9 @@ def send(stores: Stores, account_id: AccountId, node: str, at: datetime, value: 
     samples.insert(stores.clickhouse, json.dumps(line).encode() + b"\n", str(uuid4()))
     event = Event(f"node/{uuid4()}", 1, "node_late", {}, "system", at, next(SEQ), account_id)
     event_copies.insert(stores.clickhouse, [event], {event.stream: node})
+    report = Report(str(uuid4()), 1, "ok", at.timestamp())
+    run = Run(account_id, UUID(report.id), node, merge(None, report, int(at.timestamp() * 1000)))
+    run_history.insert(stores.clickhouse, [run], str(uuid4()))
 
 
 def count(stores: Stores, account_id: AccountId, node: str) -> dict[str, int]:
@@ -240,8 +246,8 @@ def state(stores: Stores) -> list[tuple[str, int]]:
 
 
 SEQ = itertools.count(1)
-NOTHING = {"samples": 0, "samples_1m": 0, "samples_1h": 0, "series": 0, "node_events": 0}
-ONE = {"samples": 2, "samples_1m": 2, "samples_1h": 2, "series": 2, "node_events": 1}
+NOTHING = {"samples": 0, "samples_1m": 0, "samples_1h": 0, "series": 0, "node_events": 0, "monitor_runs": 0}
+ONE = {"samples": 2, "samples_1m": 2, "samples_1h": 2, "series": 2, "node_events": 1, "monitor_runs": 1}
 
 
 def test_nothing_of_a_deleted_account_is_left_in_any_tier(stores: Stores) -> None:

@@ -1,10 +1,10 @@
 """Monitors to start from: a script each, and what it needs to be told."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
+from domain.monitor_parameters import read_line
 from domain.monitors import Spec
 
 EMPTY = "empty"
@@ -12,12 +12,12 @@ EMPTY = "empty"
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """One of them; its script is the file of its slug."""
+    """One of them; its script is the file of its slug, `declares` the parameters it reads, a line each."""
 
     slug: str
     title: str
     about: str
-    parameters: Mapping[str, str | bool | int | float] = field(default_factory=dict)
+    declares: tuple[str, ...] = ()
     capabilities: tuple[str, ...] = ()
     interval_s: int = 60
 
@@ -27,7 +27,7 @@ class Start:
             script=_script(self.slug),
             interval_s=self.interval_s,
             capabilities=self.capabilities,
-            parameters=dict(self.parameters),
+            declared=dict(map(read_line, self.declares)),
         )
 
 
@@ -36,33 +36,33 @@ STARTS = (
         "disk-almost-full",
         "Disk almost full",
         "A status for each file system, from what the agent measures anyway.",
-        {"warning_percent": 80, "critical_percent": 92},
+        ("warning_percent: number(0..100) = 80", "critical_percent: number(0..100) = 92"),
     ),
     Start(
         "process-missing",
         "Process missing",
         "Whether enough of a program run.",
-        {"process": "nginx", "at_least": 1},
+        ("process: text = nginx", "at_least: number(0..10000) = 1", "state: choice(warning, critical) = critical"),
     ),
     Start(
         "http-check",
         "HTTP check",
         "Whether an address answers as it should, and how quickly.",
-        {"url": "http://127.0.0.1/health", "status": 200},
+        ("url: text = http://127.0.0.1/health", "status: number(100..599) = 200"),
         ("http",),
     ),
     Start(
         "tcp-check",
         "TCP check",
         "Whether a port takes connections.",
-        {"host": "127.0.0.1", "port": 5432},
+        ("host: text = 127.0.0.1", "port: number(1..65535) = 5432"),
         ("tcp",),
     ),
     Start(
         "file-age",
         "File age",
         "Whether a backup, or any file, was written of late.",
-        {"path": "/var/log/backup.log", "at_most_hours": 26},
+        ("path: text = /var/log/backup.log", "at_most_hours: number(0..) = 26"),
         ("file",),
         300,
     ),
@@ -70,14 +70,20 @@ STARTS = (
         "log-lines",
         "Lines of a log",
         "How many lines a log gains, and how many hold a word.",
-        {"path": "/var/log/syslog", "word": "error"},
+        ("path: text = /var/log/syslog", "word: text = error"),
         ("file",),
     ),
     Start(
         "certificate-expiry",
         "Certificate expiry",
         "How many days a certificate has left.",
-        {"host": "example.org", "port": 443, "warning_days": 21, "critical_days": 7},
+        (
+            "host: text = example.org",
+            "port: number(1..65535) = 443",
+            "warning_days: number(0..) = 21",
+            "critical_days: number(0..) = 7",
+            "must_be_trusted: boolean = true",
+        ),
         ("tcp",),
         3_600,
     ),
@@ -85,7 +91,7 @@ STARTS = (
         "command",
         "Exit code of a command",
         "Runs a command that the node's owner allows.",
-        {"command": "check-raid"},
+        ("command: text = check-raid",),
         ("exec",),
         300,
     ),

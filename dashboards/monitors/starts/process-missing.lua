@@ -4,7 +4,7 @@ local count = processes(name)
 
 gauge("process.count", count, { process = name })
 if count < least then
-  status("process", "critical", string.format("%d of %s run, %d should", count, name, least))
+  status("process", param("state"), string.format("%d of %s run, %d should", count, name, least))
 else
   status("process", "ok", string.format("%d of %s run", count, name))
 end

@@ -7,11 +7,12 @@ from datetime import UTC, datetime
 
 import httpx
 import pytest
+import redis
 
 from domain.accounts import Role
 from domain.nodes import Said
 from domain.rollouts import Move, Stage
-from schema import monitors, nodes
+from schema import keys, monitors, nodes
 from schema.monitors import Monitor
 from tests.integration.pages.company import Company
 from tests.integration.pages.site import WITHIN_S, Site
@@ -118,7 +119,9 @@ def test_who_was_slower_is_told_and_loses_nothing(desk: Desk) -> None:
         ({"name": "new"}, "cannot be called new"),
         ({"interval_s": "soon"}, "The interval is a whole number"),
         ({"interval_s": "1"}, "The interval is 5 to"),
-        ({"parameters": "no value"}, "lines like name=value"),
+        ({"parameters": "no value"}, "Parameters, line 1: lines are like name: number = 1"),
+        ({"parameters": "most: number(0..9) = 10"}, "most is a number from 0 to 9, not 10"),
+        ({"parameters": "most: number(0..9) = 1", "p.most": "10"}, "most is a number from 0 to 9, not 10"),
         ({"match": "env=~("}, "no pattern"),
         ({"capability": ["root"]}, "There is no capability"),
     ],
@@ -128,6 +131,28 @@ def test_what_is_wrong_is_said_and_what_was_typed_stays(desk: Desk, changed: dic
     assert answer.status_code == 422 and said in answer.text and "kept &lt;b&gt;" in answer.text
     with pytest.raises(Exception, match="no monitor"):
         assert desk.monitor
+
+
+def test_parameters_are_declared_and_set(desk: Desk) -> None:
+    lines = "most: number(0..100) = 90\nstate: choice(warning, critical) = critical\nstrict: boolean = true\nplain=5"
+    desk.post("/monitors", parameters=lines, **{"p.most": "80", "p.state": "", "p.strict": "false"})
+    assert desk.monitor.spec.parameters == {"most": 80, "strict": False, "plain": 5}
+    assert desk.monitor.spec.told == {"most": 80, "state": "critical", "strict": False, "plain": 5}
+    editor = desk.see("/monitors/disk/edit")
+    assert 'name="p.most" value="80" placeholder="90" min="0.0" max="100.0"' in editor
+    assert '<option value="">critical (default)</option>' in editor
+    assert '<option value="false" selected>false</option>' in editor
+    desk.post("/monitors/disk/edit", head="1", parameters=lines.replace("= 90", "= 95"), **{"p.strict": "false"})
+    assert desk.monitor.spec.told["most"] == 95, "what is not set follows its default"
+    changes = desk.see("/monitors/disk/versions/2")
+    assert "parameter most: number(0..100) = 95" in changes and "set most = 80" in changes
+
+
+def test_fields_are_offered_as_one_declares(desk: Desk) -> None:
+    asked = desk.browser.post("/monitors/parameters", data={"parameters": "a: number(0..5) = 1", "p.a": "<6>"}).text
+    assert 'name="p.a" value="&lt;6&gt;"' in asked and "Parameter a is a number, not" in asked
+    wrong = desk.part("/monitors/parameters", parameters="a: number = 1\nb: integer = 2")
+    assert wrong.startswith("Parameters, line 2: Parameter &#39;b&#39;: there is no type &#39;integer&#39;")
 
 
 def test_errors_are_told_as_one_types(desk: Desk) -> None:
@@ -241,3 +266,58 @@ def test_how_each_node_does(desk: Desk) -> None:
     assert rows == ["web-1", "web-2", "test-1"], "what needs a look comes first"
     assert "line 4: no &lt;df&gt;" in state and "getting full" in state and "before it failed" in state
     assert "was started without --allow-monitors" in state
+
+
+def ran(desk: Desk, node: str, *runs: dict[str, object]) -> None:
+    """A node reports these runs, some milliseconds apart, the last of them now."""
+    about = {"id": str(desk.monitor.id), "version": 1, "took_ms": 12, "samples": 3, "state": "ok"}
+    now_s = time.time()
+    told = [{**about, "at": now_s - (len(runs) - number) / 500, **run} for number, run in enumerate(runs, 1)]
+    with desk.site.client(authorization=f"Bearer {desk.company.tenant.key}") as agent:
+        answer = agent.post("/api/v1/monitors/runs", params={"node": node}, json=told)
+        assert answer.status_code == 202
+
+
+def until_seen(desk: Desk, path: str, words: str) -> str:
+    give_up_s = time.monotonic() + WITHIN_S
+    while words not in (seen := desk.see(path)):
+        assert time.monotonic() < give_up_s, seen
+        time.sleep(0.1)
+    return seen
+
+
+def test_last_runs_outlive_a_redis_that_forgets(desk: Desk) -> None:
+    desk.post("/monitors", act="push", match="web-1")
+    for stage in (Stage.SHARE, Stage.ALL, Stage.DONE):
+        assert monitors.move(desk.site.control, desk.monitor, Move(stage), datetime.now(UTC))
+    warns = {"statuses": [{"name": "room", "state": "warning", "message": "getting full"}]}
+    ran(desk, "web-1", {}, {}, {"state": "failed", "message": "no <df>", "line": 4}, warns)
+    before = until_seen(desk, "/monitors/disk/history", "getting full")
+    with redis.Redis.from_url(desk.site.settings.redis_url.get_secret_value()) as client:
+        client.delete(keys.monitor_runs(desk.account, str(desk.monitor.id)))
+    state = desk.see("/monitors/disk?part=state")
+    assert "getting full" in state and 'data-run="ok"' in state and "runs well" in state
+    assert "1 of 1" in (" ".join(re.sub(r"<[^>]+>", " ", desk.see("/monitors")).split())) or "runs well" in state
+    assert before.count("<tr>") == 4, "a heading, and a run for each change; the second one was like the first"
+    assert "line 4: no &lt;df&gt;" in before
+    ran(desk, "web-1", {})
+    assert "getting full" not in desk.see("/monitors/disk?part=state"), "what comes counts"
+
+
+def test_the_history_of_runs_goes_back_page_by_page(desk: Desk) -> None:
+    desk.post("/monitors", act="push", match="*")
+    for half in range(2):
+        ran(desk, "web-1", *({"state": "failed", "message": f"try {half * 20 + number}"} for number in range(20)))
+        time.sleep(0.1)
+    ran(desk, "web-2", {"message": "of another node"})
+    newest = until_seen(desk, "/monitors/disk/history", "of another node")
+    assert "try 39" in newest
+    alone = desk.see("/monitors/disk/history?node=web-2")
+    assert "of another node" in alone and "try 39" not in alone
+    older = re.search(r'href="([^"]+)" rel="next"', newest)
+    assert older
+    before = desk.see(older[1].replace("&amp;", "&"))
+    assert "of another node" not in before and "Newest" in before
+    assert "There is nothing older" in desk.see("/monitors/disk/history?before_ms=1")
+    assert desk.browser.get("/monitors/disk/history?before_ms=99999999999999999").status_code == 200
+    assert desk.browser.get("/monitors/none/history").status_code == 404
