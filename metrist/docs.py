@@ -11,6 +11,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from domain.settings import Settings
+from metrist.api_page import api_page
 from metrist.cli import parser
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -18,7 +19,7 @@ DOCS = Path(__file__).parents[1] / "docs"
 
 def pages() -> dict[str, str]:
     """File name → text."""
-    return {"settings.md": settings_page(), "commands.md": commands_page()}
+    return {"settings.md": settings_page(), "commands.md": commands_page(), "api.md": api_page()}
 
 
 def settings_page() -> str:
@@ -42,7 +43,7 @@ its own: `metrist agent --help`.
 
 def commands_page() -> str:
     """Every subcommand with its options."""
-    parts = "\n".join(_command(leaf) for leaf in _leaves(parser()))
+    parts = "\n".join(_command(leaf) for leaf in leaves(parser()))
     return f"# Commands\n\nMade from `metrist/cli.py` by `python -m metrist.docs`; do not edit.\n\n{parts}"
 
 
@@ -86,13 +87,14 @@ def _limits(field: FieldInfo) -> Iterator[tuple[str, object]]:
                 yield "≤", le
 
 
-def _leaves(command: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
+def leaves(command: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
+    """The commands that do something, below one that groups them, or it itself."""
     groups = [action for action in command._actions if isinstance(action, argparse._SubParsersAction)]
     if not groups:
         yield command
     for group in groups:
         for sub in group.choices.values():
-            yield from _leaves(sub)
+            yield from leaves(sub)
 
 
 def _command(leaf: argparse.ArgumentParser) -> str:
