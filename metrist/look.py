@@ -29,8 +29,10 @@ async def look_forever(settings: Settings, shelf: Shelf, data: DataDir, env: Map
             continue
         command = [str(shelf.python(proven)), "-P", "-m", "metrist", "upgrade", "--apply", "--data", str(data.root)]
         try:
-            await step.run("upgrade", command, env)
+            said = (await step.run("upgrade", command, env)).strip()
             refusal = ""
+            if said.startswith("upgraded"):
+                log.info("upgrade_done", said=said)
         except (StartRefused, OSError) as error:
             reason = str(error)
             if reason != refusal:  # the same every minute would hide everything else

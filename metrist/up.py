@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 from collections.abc import Coroutine
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,9 +56,11 @@ def up(directory: Path, host: str | None, port: int | None, *, has_agent: bool) 
     settings = read_settings(host=host, port=port)
     logs.configure(settings)
     os.umask(0o077)  # what we and our children write is ours alone
-    shelf = Shelf(DataDir(directory.resolve()).releases)
-    begin(shelf)
-    with hold(directory) as data, listen(settings.host, settings.port) as listener:
+    with ExitStack() as held:
+        data = held.enter_context(hold(directory))
+        shelf = Shelf(data.releases)
+        begin(shelf)  # nothing was started yet, and becoming another program lets go of what is held
+        listener = held.enter_context(listen(settings.host, settings.port))
         for name in orphans.end_orphans(data.run):
             log.warning("orphan_ended", piece=name)
         settings = settings.model_copy(update={"port": listener.getsockname()[1]})

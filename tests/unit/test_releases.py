@@ -1,8 +1,11 @@
 """What is a release, and which one comes next: only what is signed, whole, newer and not known to be bad."""
 
 import json
+import threading
 import zipfile
+from collections.abc import Iterator
 from datetime import UTC, datetime
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -199,3 +202,55 @@ def test_the_commands_make_a_key_and_a_release(tmp_path: Path, capsys: pytest.Ca
     assert found[0].constraints and (index / found[0].constraints.name).read_text() == "redis==7.0\n"
     for wrong in (tmp_path / "constraints.txt", wheel(tmp_path, "1.0", "other")):
         assert cli.main(["release", str(index), "--wheel", str(wrong), "--key-file", str(key)]) == 1
+
+
+@pytest.fixture
+def web(shop: Shop) -> Iterator[str]:
+    """The folder, served by somebody else's web server."""
+
+    class Handler(SimpleHTTPRequestHandler):
+        def __init__(self, *arguments: Any) -> None:
+            super().__init__(*arguments, directory=str(shop.folder))
+
+        def do_GET(self) -> None:
+            if self.path.startswith("/latest/"):  # as those do that keep files elsewhere
+                self.send_response(302)
+                self.send_header("Location", self.path.removeprefix("/latest"))
+                self.end_headers()
+            else:
+                super().do_GET()
+
+        def log_message(self, format: str, *arguments: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@pytest.mark.parametrize("path", ["", "/", "/latest"])
+def test_an_address_is_as_good_as_a_folder(shop: Shop, web: str, tmp_path: Path, path: str) -> None:
+    shop.add("0.2.0", oldest="0")
+    offer = sift(source.read_index(web + path), signing.trusted(shop.public))
+    fetched = source.fetch(web + path, offer.releases[0].wheel, tmp_path)
+    assert fetched.read_bytes() == (shop.folder / fetched.name).read_bytes()
+
+
+def test_files_may_be_at_another_address_than_the_index(shop: Shop, web: str, tmp_path: Path) -> None:
+    shop.add("0.2.0", oldest="0", url=web)
+    release = shop.offer().releases[0]
+    into = tmp_path / "into"
+    into.mkdir()
+    assert source.fetch("https://nowhere.invalid", release.wheel, into).stat().st_size == release.wheel.size
+
+
+def test_an_address_that_does_not_answer_is_told(shop: Shop, web: str, tmp_path: Path) -> None:
+    shop.add("0.2.0", oldest="0")
+    with pytest.raises(UpgradeRefused, match=r"index\.json answered 404"):
+        source.read_index(web + "/nowhere")
+    (shop.folder / "index.json").write_bytes(b" " * (source.INDEX_MAX_BYTES + 1))
+    with pytest.raises(ReleaseUntrusted, match="larger than it may be"):
+        source.read_index(web)
+    with pytest.raises(UpgradeRefused, match="cannot fetch"):
+        source.read_index("http://127.0.0.1:1")
