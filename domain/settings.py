@@ -20,6 +20,11 @@ class Settings(BaseSettings):
         SecretStr("http://metrist:metrist@127.0.0.1:8123/default"),
         description="http(s)://user:password@host:port/database of ClickHouse or of `metrist engine`",
     )
+    clickhouse_cluster: str = Field(
+        "",
+        pattern=r"^[A-Za-z0-9_-]*$",
+        description="Name of the cluster, as ClickHouse's `remote_servers` has it, that the tables are spread over",
+    )
     redis_url: SecretStr = Field(SecretStr("redis://127.0.0.1:6379/0"), description="redis(s)://:password@host:port/db")
     database_url: SecretStr = Field(
         SecretStr("sqlite:///metrist.db"),
@@ -46,8 +51,8 @@ class Settings(BaseSettings):
     disk_reserve_bytes: int = Field(
         268_435_456,
         ge=0,
-        description="Snapshots are refused with 507 while the disk of the spool, or ClickHouse's own, has less free; taken "
-        "again with a quarter more",
+        description="Snapshots are refused with 507 while the disk of the spool, or ClickHouse's own, has less free; "
+        "taken again with a quarter more",
     )
     ingest_ack: Literal["spooled", "stored"] = Field(
         "spooled", description="When a 2xx is sent: after fdatasync to the spool, or only after the INSERT"

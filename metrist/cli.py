@@ -81,6 +81,8 @@ def _add_processes(commands: "Commands[argparse.ArgumentParser]") -> None:
 def _add_operator(commands: "Commands[argparse.ArgumentParser]") -> None:
     migrate = _add(commands, "migrate", "bring the tables of the stores up to date")
     migrate.add_argument("--check", action="store_true", help="change nothing; fail when they are not up to date")
+    says = "run what ClickHouse has had, too: on a cluster, a server that joined later gets its tables"
+    migrate.add_argument("--again", action="store_true", help=says)
     doctor = _add_control(commands, "doctor", "look at everything that is often wrong, and say what to do")
     doctor.add_argument("--json", action="store_true", help="for programs")
     _add_backup(commands)

@@ -30,7 +30,10 @@ class Asking:
     def stop(self, clickhouse: ClickHouse) -> None:
         """Ask nothing more, and stop what is being answered; a question still on its way there is not found yet."""
         self.is_over = True
-        clickhouse.command("KILL QUERY WHERE query_id = %(query_id)s ASYNC", parameters={"query_id": self.query_id})
+        # on a cluster nobody knows which server is answering
+        everywhere = f"ON CLUSTER '{clickhouse.cluster}' " if clickhouse.cluster else ""
+        sql = f"KILL QUERY {everywhere}WHERE query_id = %(query_id)s ASYNC"
+        clickhouse.command(sql, parameters={"query_id": self.query_id})
 
 
 def transport() -> dict[str, str]:

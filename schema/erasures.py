@@ -14,7 +14,7 @@ import redis
 from sqlalchemy import ColumnElement, Connection, Engine, delete, insert, select, update
 
 from domain.ids import AccountId
-from schema import keys, lateness
+from schema import cluster, keys, lateness
 from schema.clickhouse_client import ClickHouse
 from schema.control.engine import reading
 from schema.control.tables import erasures, nodes
@@ -131,8 +131,9 @@ def _has_rows(clickhouse: ClickHouse, table: str, erasure: Erasure, only_before:
 
 
 def _is_mutating(clickhouse: ClickHouse, table: str, erasure: Erasure) -> bool:
-    about = {"table": table, "account": str(erasure.account_id)}
-    return bool(clickhouse.query(_SQL["erase_running"], about).result_rows)
+    about = {"table": cluster.stored(table, clickhouse.cluster), "account": str(erasure.account_id)}
+    sql = _SQL["erase_running"].replace("system.mutations", cluster.on_all("system.mutations", clickhouse.cluster))
+    return bool(clickhouse.query(sql, about).result_rows)
 
 
 def _run(
@@ -144,6 +145,8 @@ def _run(
     sql = _SQL[query].replace("/*table*/", table).replace("/*rows*/", " AND ".join(rows))
     until_ms = int(erasure.asked_at.timestamp() * 1000)
     about = {"account": str(erasure.account_id), "node": erasure.node, "until_ms": until_ms}
+    if query == "erase":
+        (sql,) = cluster.rendered(sql, clickhouse.cluster, clickhouse.database)
     found: Sequence[Any] = clickhouse.query(sql, about, settings=settings).result_rows
     return found
 

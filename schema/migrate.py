@@ -12,6 +12,7 @@ import structlog
 
 from domain.errors import StartRefused
 from domain.settings import Settings
+from schema import cluster
 from schema.clickhouse_client import ClickHouse
 
 log = structlog.get_logger()
@@ -70,27 +71,36 @@ def migrations() -> list[Migration]:
     return found
 
 
-def upgrade(clickhouse: ClickHouse, settings: Settings, *, or_newer: bool = False) -> list[str]:
+def upgrade(clickhouse: ClickHouse, settings: Settings, *, or_newer: bool = False, again: bool = False) -> list[str]:
     """Run the steps that are missing and set the retention; returns the names of what was run.
 
+    again  run the others, too: on a cluster, for a server that was not there when they ran
     DDL is not transactional: a step that was cut off is run again, so each of its statements can be repeated.
     Raises StartRefused when a shipped file has changed since it ran, or a newer release has been here.
     """
-    clickhouse.command(_LEDGER)
+    for statement in cluster.rendered(_LEDGER, clickhouse.cluster, clickhouse.database):
+        clickhouse.command(statement)
     done = _done(clickhouse)
     known = migrations()
     _refuse_strangers(done, known, or_newer=or_newer)
     ran = []
     for migration in known:
-        if migration.number in done:
+        if migration.number in done and not again:
             continue
-        for statement in migration.statements():
+        for statement in ddl(migration, clickhouse.cluster, clickhouse.database):
             clickhouse.command(statement, settings=DDL_SETTINGS)
-        _remember(clickhouse, migration)
+        if migration.number not in done:
+            _remember(clickhouse, migration)
         ran.append(migration.name)
         log.info("migration_ran", name=migration.name)
     set_retention(clickhouse, settings)
     return ran
+
+
+def ddl(migration: Migration, cluster_name: str, database: str) -> Iterator[str]:
+    """What a step runs: its statements as they stand, or what they are on a cluster."""
+    for statement in migration.statements():
+        yield from cluster.rendered(statement, cluster_name, database) if cluster_name else (statement,)
 
 
 def check(clickhouse: ClickHouse) -> None:
@@ -130,9 +140,11 @@ def set_retention(clickhouse: ClickHouse, settings: Settings) -> None:
     for table, setting in _RETAINED.items():
         days = int(getattr(settings, setting))
         ttl = f"toDateTime(ts) + toIntervalDay({days})"
-        ddl = str(clickhouse.command(f"SHOW CREATE TABLE {table}"))
-        if f"TTL {ttl}" not in ddl:
-            clickhouse.command(f"ALTER TABLE {table} MODIFY TTL {ttl} SETTINGS materialize_ttl_after_modify = 0")
+        made = str(clickhouse.command(f"SHOW CREATE TABLE {cluster.stored(table, clickhouse.cluster)}"))
+        if f"TTL {ttl}" not in made:
+            change = f"ALTER TABLE {table} MODIFY TTL {ttl} SETTINGS materialize_ttl_after_modify = 0"
+            for statement in cluster.rendered(change, clickhouse.cluster, clickhouse.database):
+                clickhouse.command(statement)
             log.info("retention_set", table=table, days=days)
 
 

@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 
 from domain.settings import Settings
 from schema.answers import Answers
-from schema.clickhouse_client import ClickHouse
+from schema.clickhouse_client import ClickHouse, open_clickhouse
 from schema.control.engine import open_control
 
 _REDIS_TIMEOUT_S = 2.0
@@ -43,5 +43,5 @@ def open_stores(settings: Settings) -> Stores:
             socket_connect_timeout=_REDIS_TIMEOUT_S,
             retry=Retry(NoBackoff(), 1),
         ),
-        clickhouse=ClickHouse(settings.clickhouse_url.get_secret_value()),
+        clickhouse=open_clickhouse(settings),
     )

@@ -8,7 +8,7 @@ from redis.retry import Retry
 from sqlalchemy import Engine
 
 from domain.settings import Settings
-from schema.clickhouse_client import ClickHouse
+from schema.clickhouse_client import ClickHouse, open_clickhouse
 from schema.conditions import Remembered
 from schema.control.engine import open_control
 from workers.crew import Crew
@@ -52,5 +52,5 @@ def open_stores(settings: Settings) -> Stores:
         settings,
         control=open_control(settings.database_url.get_secret_value()),
         redis=client,
-        clickhouse=ClickHouse(settings.clickhouse_url.get_secret_value()),
+        clickhouse=open_clickhouse(settings),
     )

@@ -12,7 +12,7 @@ from metrist.environment import read_settings
 from metrist.reach import refuse_unreachable
 from metrist.releases.shelf import Shelf
 from schema import migrate as clickhouse_migrate
-from schema.clickhouse_client import ClickHouse
+from schema.clickhouse_client import open_clickhouse
 from schema.control import migrate as control_migrate
 from schema.control.engine import open_control
 
@@ -25,16 +25,16 @@ def run(options: argparse.Namespace) -> None:
     if options.check:
         _check(settings)
     else:
-        _upgrade(settings)
+        _upgrade(settings, again=options.again)
 
 
-def _upgrade(settings: Settings) -> None:
+def _upgrade(settings: Settings, *, again: bool) -> None:
     control = open_control(settings.database_url.get_secret_value())
     or_newer = Shelf(settings.releases_dir).may_run_on_newer(version("metrist"))
     revision = control_migrate.upgrade(control, or_newer=or_newer)
     control.dispose()
-    with closing(ClickHouse(settings.clickhouse_url.get_secret_value())) as clickhouse:
-        ran = clickhouse_migrate.upgrade(clickhouse, settings, or_newer=or_newer)
+    with closing(open_clickhouse(settings)) as clickhouse:
+        ran = clickhouse_migrate.upgrade(clickhouse, settings, or_newer=or_newer, again=again)
     print(f"Control DB at {revision}; ClickHouse: {', '.join(ran) or 'nothing to do'}")
 
 
@@ -42,7 +42,7 @@ def _check(settings: Settings) -> None:
     """The stores have every migration, and migrations from nothing give exactly what `current.sql` says."""
     control_migrate.check(open_control(settings.database_url.get_secret_value()))
     url = settings.clickhouse_url.get_secret_value()
-    with closing(ClickHouse(url)) as clickhouse:
+    with closing(open_clickhouse(settings)) as clickhouse:
         clickhouse_migrate.check(clickhouse)
     if clickhouse_migrate.build_and_describe(url, settings) != _current():
         raise StartRefused("schema/clickhouse/current.sql is not what the migrations build")

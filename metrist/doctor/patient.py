@@ -15,7 +15,7 @@ from domain.settings import Settings
 from metrist import embedded
 from metrist.datadir import DataDir
 from metrist.environment import is_set, read_settings
-from schema.clickhouse_client import ClickHouse
+from schema.clickhouse_client import ClickHouse, open_clickhouse
 from schema.control.engine import open_control
 
 T = TypeVar("T")
@@ -50,9 +50,7 @@ class Patient:
     @cached_property
     def clickhouse(self) -> ClickHouse:
         """As `control`."""
-        return self._closes.enter_context(
-            closing(ClickHouse(self.settings.clickhouse_url.get_secret_value(), timeout_s=15))
-        )
+        return self._closes.enter_context(closing(open_clickhouse(self.settings, timeout_s=15)))
 
     @cached_property
     def redis(self) -> redis.Redis:
