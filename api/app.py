@@ -22,6 +22,7 @@ from api import (
     node_events,
     openapi,
     overlay,
+    own_reports,
     ping,
     problems,
     query,
@@ -99,6 +100,7 @@ def create_app(settings: Settings) -> FastAPI:
             run_keeper.serving(app.state),
             reads.serving(app.state),
             figures.serving(app.state),
+            own_reports.serving(app.state),
         ):
             app.state.readiness = Readiness(app.state)
             yield
@@ -106,6 +108,7 @@ def create_app(settings: Settings) -> FastAPI:
 
     app = FastAPI(title="Metrist", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url="/api/v1/openapi.json")
     app.state.settings = settings
+    app.state.reports_itself = False  # `metrist api` says otherwise
     for part in (
         snapshots,
         ping,

@@ -11,6 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from dashboards import static
 from dashboards.format import ago, duration, number
 from dashboards.install import install_lines
+from domain.own_account import ACCOUNT
 from domain.permissions import Permission, may
 from schema.sessions import Viewer
 
@@ -41,6 +42,11 @@ def _is_full(request: Request) -> bool:
     return ingest is not None and ingest.room.short() is not None
 
 
+def operates(viewer: Viewer) -> bool:
+    """Whether somebody may see how the platform is: they belong to its own account."""
+    return any(account.account_id == ACCOUNT for account in viewer.accounts)
+
+
 @cache
 def _environment() -> Environment:
     environment = Environment(
@@ -53,6 +59,7 @@ def _environment() -> Environment:
     environment.globals["install_lines"] = install_lines
     environment.globals["may"] = may
     environment.globals["Permission"] = Permission
+    environment.globals["operates"] = operates
     environment.globals["asset"] = static.url_for
     environment.globals["plotly_sheets"] = static.plotly_sheets
     environment.filters["ago"] = ago

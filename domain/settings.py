@@ -128,6 +128,12 @@ class Settings(BaseSettings):
     backup_dir: Path | None = Field(
         None, description="Where `metrist backup` puts backups: `metrist doctor` looks whether there is one of late"
     )
+    own_figures: bool = Field(
+        True, description="Report Metrist's figures as samples of the account “Metrist itself”, which operators own"
+    )
+    operators: str = Field(
+        "", description="E-mail addresses of who operates this platform; empty: who owns its oldest account"
+    )
     metrics_token: SecretStr = Field(
         SecretStr(""),
         description="Who sends it as a bearer token may read /metrics; without one only this machine itself may",

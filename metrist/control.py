@@ -9,6 +9,7 @@ from uuid import UUID
 
 from sqlalchemy import Engine
 
+from domain import own_account
 from domain.errors import NotFound, StartRefused
 from domain.ids import AccountId
 from domain.settings import Settings
@@ -61,7 +62,7 @@ def opened(settings: Settings) -> Iterator[Control]:
 def find_account(engine: Engine, name_or_id: str | None) -> AccountRow:
     """The one account meant; None means the only one. Raises NotFound for none, StartRefused for several."""
     if name_or_id is None:
-        return _only(accounts.list_all(engine))
+        return _only([account for account in accounts.list_all(engine) if account.id != own_account.ACCOUNT])
     found = _by_id(engine, name_or_id) or list(accounts.named(engine, name_or_id))
     if not found:
         raise NotFound(f"there is no account {name_or_id!r}; see `metrist account list`")

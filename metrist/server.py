@@ -26,6 +26,7 @@ def serve(settings: Settings) -> None:
     """Serve on the passed socket, or else on our own, until SIGTERM or SIGINT. Raises StartRefused."""
     listener = passed() or listen(settings.host, settings.port)
     app, notifier = create_app(settings), Notifier()
+    app.state.reports_itself = settings.own_figures
 
     async def turned() -> None:
         notifier.turned()

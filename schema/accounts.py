@@ -8,6 +8,7 @@ from uuid import uuid4
 from sqlalchemy import Connection, Engine, Select, func, select, update
 from sqlalchemy import delete as sql_delete
 
+from domain import own_account
 from domain.accounts import Role, clean_name
 from domain.errors import LimitReached, NotFound
 from domain.events import SYSTEM, NewEvent
@@ -199,7 +200,7 @@ def _known(conn: Connection, account_id: AccountId) -> AccountRow:
 
 def _ensure_first(conn: Connection, now: datetime) -> First | None:
     events.hold(conn)
-    if conn.scalar(select(accounts.c.id).limit(1)) is not None:
+    if conn.scalar(select(accounts.c.id).where(accounts.c.id != own_account.ACCOUNT).limit(1)) is not None:
         return None
     account = _create(conn, FIRST_ACCOUNT, FIRST_OWNER, now, SYSTEM)
     owner = users.find_or_create(conn, FIRST_OWNER, now)

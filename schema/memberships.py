@@ -83,7 +83,7 @@ def grant_in(
 
 def revoke(engine: Engine, account_id: AccountId, user_id: UserId, now: datetime, *, actor: str) -> None:
     """Take a user out of an account. Raises NotFound; Forbidden for the last owner."""
-    events.retrying(engine, lambda conn: _revoke(conn, account_id, user_id, now, actor))
+    events.retrying(engine, lambda conn: revoke_in(conn, account_id, user_id, now, actor=actor))
 
 
 def change(engine: Engine, account_id: AccountId, user_id: UserId, role: Role, now: datetime, *, by: UserId) -> None:
@@ -106,7 +106,7 @@ def remove(engine: Engine, account_id: AccountId, user_id: UserId, now: datetime
         known = _member(conn, account_id, user_id)
         if user_id != by:
             require_in(conn, account_id, by, to_grant(known, None))
-        _revoke(conn, account_id, user_id, now, f"user/{by}")
+        revoke_in(conn, account_id, user_id, now, actor=f"user/{by}")
 
     events.retrying(engine, work)
 
@@ -141,7 +141,8 @@ def require_in(conn: Connection, account_id: AccountId, user_id: UserId, permiss
     require(role, permission)
 
 
-def _revoke(conn: Connection, account_id: AccountId, user_id: UserId, now: datetime, actor: str) -> None:
+def revoke_in(conn: Connection, account_id: AccountId, user_id: UserId, now: datetime, *, actor: str) -> None:
+    """As `revoke`, within the caller's transaction."""
     events.hold(conn)
     known = _member(conn, account_id, user_id)
     _keep_an_owner(conn, account_id, known)

@@ -3,10 +3,10 @@
 from fastapi import APIRouter
 from fastapi.responses import RedirectResponse, Response
 
-from dashboards.settings import account, audit, keys, people, you
+from dashboards.settings import account, audit, keys, people, platform, you
 
 router = APIRouter(include_in_schema=False)
-for part in (account, people, keys, audit, you):
+for part in (account, people, keys, audit, platform, you):
     router.include_router(part.router)
 
 

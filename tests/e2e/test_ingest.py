@@ -214,7 +214,7 @@ def test_the_use_of_a_key_is_noted(platform: Platform) -> None:
 def keys_of(platform: Platform) -> Sequence[ListedKey]:
     control = open_control(f"sqlite:///{platform.data_dir}/control.db")
     try:
-        (account,) = accounts.list_all(control)
+        account = accounts.list_all(control)[0]
         return api_keys.list_for(control, account.id)
     finally:
         control.dispose()

@@ -102,6 +102,7 @@ BY_ROLE: list[tuple[str, Role, Fill]] = [
 """The route, the least role that may use it, and how it is used."""
 BY_PERSON = {
     "/settings/account/leave",
+    "/settings/platform/dashboard",
     "/settings/you/name",
     "/settings/you/sessions/{listed_id}/end",
     "/settings/you/sessions/end-others",
