@@ -65,7 +65,7 @@ class Answers:
             return found.answer, True
         self.misses += 1
         answer = ask()
-        self._keep(key, _Kept(answer, size_of(answer) + _OVERHEAD_BYTES, asked_s + for_s))
+        self._keep(key, _Kept(answer, size_of(answer) + _OVERHEAD_BYTES, asked_s + for_s), asked_s)
         return answer, False
 
     def _find(self, key: tuple[AccountId, Hashable], now_s: float) -> _Kept | None:
@@ -79,17 +79,26 @@ class Answers:
             self._kept.move_to_end(key)
             return found
 
-    def _keep(self, key: tuple[AccountId, Hashable], kept: _Kept) -> None:
-        """One that would push out most of the others is not worth it."""
+    def _keep(self, key: tuple[AccountId, Hashable], kept: _Kept, now_s: float) -> None:
+        """One that would push out most of the others is not worth it.
+
+        Windows move, so most questions are never asked again: what is over goes, it would only wait for the bound.
+        """
         if kept.size > self._bytes_max // 4:
             return
         with self._lock:
+            self._drop_past(now_s)
             if key in self._kept:
                 self._drop(key)
             self._kept[key] = kept
             self.bytes_kept += kept.size
             while self.bytes_kept > self._bytes_max:
                 self._drop(next(iter(self._kept)))
+
+    def _drop_past(self, now_s: float) -> None:
+        """From the least recently used on, up to the first that still holds: none of those holds for much longer."""
+        while self._kept and next(iter(self._kept.values())).until_s <= now_s:
+            self._drop(next(iter(self._kept)))
 
     def _drop(self, key: tuple[AccountId, Hashable]) -> None:
         self.bytes_kept -= self._kept.pop(key).size

@@ -126,3 +126,15 @@ def test_questions_differ_by_what_they_ask(one: dict[str, object], other: dict[s
     assert question_of("SELECT 1", one) == question_of("SELECT 1", dict(one))
     assert question_of("SELECT 1", one) != question_of("SELECT 1", other)
     assert question_of("SELECT 1", one) != question_of("SELECT 2", one)
+
+
+def test_what_nobody_asks_for_again_is_let_go_when_it_is_over() -> None:
+    """Windows move with the clock: an hour of them would otherwise stay until the bound pushed them out."""
+    clock = Clock()
+    answers = Answers(clock=clock)
+    most = 0
+    for number in range(3_600):
+        answers.remember(MINE, number, Asked(1_000), len, KEPT_S if number % 3 else 1)
+        clock.now_s += 1
+        most = max(most, answers.bytes_kept)
+    assert 60 * 1_000 <= most <= 62 * 1_600
