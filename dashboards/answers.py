@@ -153,8 +153,8 @@ def _samples(earliest: Window, kept: Retention, now_s: float) -> Resolution:
     """Single samples, where they are still kept."""
     if now_s - earliest.from_s > kept.raw_s + _EDGE_S:
         raise InvalidQuery(
-            f"percentiles over time are of single samples, which are kept for {kept.raw_s // _DAY_S} days: begin later, "
-            "or take avg or max over time, and the percentile across series"
+            f"percentiles over time are of single samples, which are kept for {kept.raw_s // _DAY_S} days: begin "
+            "later, or take avg or max over time, and the percentile across series"
         )
     return planning.RAW
 

@@ -205,6 +205,7 @@ export class Chart {
 
   #stat() {
     this.table = null;
+    this.legend.tabIndex = 0; // it may scroll, and holds nothing to go to by keyboard
     this.legend.replaceChildren(...stats(this.lines, this.answer, this.graph.thresholds));
   }
 

@@ -1,6 +1,7 @@
 // The latest value of each line, large enough to be read across a room.
 import { number } from "./format.js";
 import { least, most, summary } from "./chart_lines.js";
+import { runs } from "./traces.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 const [WIDTH, HEIGHT] = [100, 24];
@@ -30,7 +31,8 @@ function spark(line, { start_s, step_s, count }) {
   const path = document.createElementNS(SVG, "path");
   const [min, max] = [least(line.avg), most(line.avg)];
   const at = (ts, value) => `${(((ts - start_s) / step_s / Math.max(count - 1, 1)) * WIDTH).toFixed(1)} ${(HEIGHT - 2 - ((value - min) / (max - min || 1)) * (HEIGHT - 4)).toFixed(1)}`;
-  path.setAttribute("d", line.ts.map((ts, i) => `${i ? "L" : "M"}${at(ts, line.avg[i])}`).join(""));
+  const begins = new Set(runs(line.ts, line.stepS).map(([first]) => first));
+  path.setAttribute("d", line.ts.map((ts, i) => `${begins.has(i) ? "M" : "L"}${at(ts, line.avg[i])}`).join(""));
   svg.append(path);
   return svg;
 }

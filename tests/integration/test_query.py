@@ -405,6 +405,17 @@ def test_sql_for_people_gives_the_same(
     assert close(found, expected)
 
 
+def test_sql_for_people_has_percentiles(stored: tuple[ClickHouse, Series, Series]) -> None:
+    clickhouse, gauges, _ = stored
+    asked = Query("A", "gauge", over="p90", by=("node",), across="p50")
+    rows = clickhouse.query(query.for_people(MINE, asked, Cut(plan(RAW)), 2)).result_rows
+    expected = folded(resampled(gauges, "p90"), ("node",), "p50")
+    assert len({node for node, *_ in rows}) == 2
+    for node, ts, value, *_ in rows:
+        there = expected[labelset({"node": node})][(int(ts.timestamp()) - START_S) // STEP_S]
+        assert there is not None and math.isclose(value, there, rel_tol=1e-9)
+
+
 def test_what_would_not_fit_into_memory_is_refused(
     stored: tuple[ClickHouse, Series, Series], monkeypatch: pytest.MonkeyPatch
 ) -> None:
