@@ -1,5 +1,6 @@
 """Copies what is new in the log of nodes to ClickHouse, where analysts find it beside the samples."""
 
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 
 import structlog
@@ -7,6 +8,7 @@ import structlog
 from domain.errors import MetristError
 from schema import event_copies
 from schema.clickhouse_client import ClickHouseError
+from schema.hold import Hold
 from workers.stores import Stores
 
 log = structlog.get_logger()
@@ -38,6 +40,13 @@ def _copy(stores: Stores) -> int:
         found, names = event_copies.next_after(stores.control, seq, AT_ONCE)
         if not found:
             break
-        event_copies.insert(stores.clickhouse, found, names)
+        with _held(stores):
+            event_copies.insert(stores.clickhouse, found, names)
         seq, copied = found[-1].seq, copied + len(found)
     return copied
+
+
+def _held(stores: Stores) -> AbstractContextManager[bool]:
+    """Not while a backup takes its moment: rows and the mark behind them are two tables."""
+    spools = stores.settings.spool_dir
+    return Hold(spools).shared(lambda: False) if spools.is_dir() else nullcontext(True)

@@ -1,8 +1,10 @@
 """The machine that is backed up or restored: where its stores are, and an engine of our own where none runs."""
 
 import asyncio
+import contextlib
 import os
 import shutil
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,14 +20,20 @@ from metrist.supervisor import Supervisor
 
 T = TypeVar("T")
 _OURS = frozenset({"lock"})
+_STARTS_WITHIN_S = 60.0
 
 
 @dataclass(frozen=True)
 class Machine:
-    """Settings with the address of every store; `data` is the folder of a `metrist up`, None where each has its own."""
+    """Settings with the address of every store.
+
+    data         the folder of a `metrist up`; None where each store has its own
+    has_engine   ClickHouse is the embedded one, whose files are ours
+    """
 
     settings: Settings
     data: DataDir | None
+    has_engine: bool = False
 
 
 def at_work(data: Path | None, work: Callable[[Machine], T]) -> T:
@@ -40,10 +48,25 @@ def at_work(data: Path | None, work: Callable[[Machine], T]) -> T:
     if not directory.control_db.exists():
         raise StartRefused(f"{directory.root} is no data directory of a `metrist up`")
     known = embedded.last(settings, directory)
-    if known.engine is None or asyncio.run(_answers(known.engine)):
-        return work(Machine(_told(settings, directory, known), directory))
-    with hold(directory.root) as held:
-        return _with_engine(settings, held, work)
+    with contextlib.ExitStack() as held:
+        if known.engine is None or not _holds(directory, known.engine, held):
+            return work(Machine(_told(settings, directory, known), directory, known.engine is not None))
+        return _with_engine(settings, directory, work)
+
+
+def _holds(data: DataDir, engine: Store, held: contextlib.ExitStack) -> bool:
+    """Whether nobody runs it, so that we must; one that is just starting, or has lost its engine, is waited for."""
+    until = time.monotonic() + _STARTS_WITHIN_S
+    while not asyncio.run(_answers(engine)):
+        try:
+            held.enter_context(hold(data.root))
+        except StartRefused:
+            if data.restoring.exists() or time.monotonic() > until:
+                raise
+            time.sleep(1)
+        else:
+            return True
+    return False
 
 
 def made(data: Path | None, work: Callable[[Machine], None]) -> None:
@@ -73,7 +96,7 @@ async def _answers(engine: Store) -> bool:
 def _with_engine(settings: Settings, data: DataDir, work: Callable[[Machine], T]) -> T:
     os.umask(0o077)
     brought = embedded.embed(settings, data)
-    return asyncio.run(_run(Machine(_told(settings, data, brought), data), brought, work))
+    return asyncio.run(_run(Machine(_told(settings, data, brought), data, brought.engine is not None), brought, work))
 
 
 async def _run(machine: Machine, brought: Embedded, work: Callable[[Machine], T]) -> T:

@@ -42,7 +42,8 @@ def _take(repository: Repository, found: Machine, options: argparse.Namespace) -
         control_migrate.check(control)
         clickhouse_migrate.check(clickhouse)
         before = _size(repository)
-        sources = Sources(clickhouse, control, settings.spool_dir, _private(found), portable=options.portable)
+        portable = options.portable or not found.has_engine
+        sources = Sources(clickhouse, control, settings.spool_dir, _private(found), portable)
         moment = take(repository, sources, lambda words: print(words, flush=True))
         control.dispose()
     print(f"{moment.id}: {_rows(moment)} rows, {_mib(moment.bytes)}, of it new {_mib(_size(repository) - before)}")
