@@ -76,3 +76,17 @@ def test_nobody_listens_and_nothing_happens(environ: dict[str, str]) -> None:
     notifier.turned()
     notifier.turned()
     notifier.stopping()
+
+
+def test_in_a_container_a_file_tells(tmp_path: Path) -> None:
+    alive = tmp_path / "alive"
+    notifier = Notifier({"METRIST_ALIVE_FILE": str(alive)})
+    assert not alive.exists()
+    notifier.turned()
+    first = alive.stat().st_mtime_ns
+    notifier.turned()
+    assert alive.stat().st_mtime_ns == first, "not at each turn"
+    notifier._touched_at -= 60
+    notifier.turned()
+    assert alive.stat().st_mtime_ns > first
+    Notifier({"METRIST_ALIVE_FILE": str(tmp_path / "no" / "such")}).turned()
