@@ -5,7 +5,21 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench import conditions, fleet, graphs, ingest, live, nodes_page, pings, reads, sizing, soak, victoria, year
+from bench import (
+    conditions,
+    fleet,
+    graphs,
+    ingest,
+    live,
+    monitors,
+    nodes_page,
+    pings,
+    reads,
+    sizing,
+    soak,
+    victoria,
+    year,
+)
 from bench.platform import Platform
 from bench.report import Report
 from bench.victoria import Victoria
@@ -17,6 +31,7 @@ PARTS = {
     "live": live.measure,
     "conditions": conditions.measure,
     "conditions-quick": conditions.measure_quickly,
+    "monitors": monitors.measure,
 }
 """Those that need to be told nothing more."""
 
@@ -28,7 +43,7 @@ def main() -> None:
         "--parts",
         default="idle,w1,reads,w2,pings,fleet",
         help="comma-separated: idle, quick, w1, reads, w2, pings, fleet, nodes, live, year, conditions, "
-        "conditions-quick, soak, sizing",
+        "conditions-quick, monitors, soak, sizing",
     )
     parser.add_argument(
         "--folder", type=Path, help="where the workload's files are kept (default: /dev/shm or the temp dir)"

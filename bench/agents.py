@@ -217,9 +217,14 @@ class Pings(Channel):
         ping: dict[str, object] = {"node": self.name, "instance": self.name, "sent_at": self._sent_at + self.skew_s}
         if wait_s:
             ping |= {"wait": wait_s}
+        ping |= self.about()
         if self._finished:
             ping |= {"finished": [{"id": command, "state": "done"} for command in self._finished]}
         return _encode(ping), wait_s
+
+    def about(self) -> dict[str, object]:
+        """What else its pings say of it."""
+        return {}
 
     def heard(self, answer: bytes, held_s: float) -> float:
         self.answered_at = self._sent_at
@@ -254,12 +259,12 @@ class Snapshots(Channel):
 class Fleet:
     """Agents in a thread of their own, from `start` to `stop`; every method may be called from another thread."""
 
-    def __init__(self, plan: Plan, size: int) -> None:
+    def __init__(self, plan: Plan, size: int, kind: "type[Pings]" = Pings) -> None:
         _allow_files(2 * size + FILES)
         self.plan = plan
         self.loop = uvloop.new_event_loop()
         self.pings, self.snapshots = Tally(), Tally()
-        self.agents = [Pings(self, f"{plan.prefix}-{number}") for number in range(size)]
+        self.agents = [kind(self, f"{plan.prefix}-{number}") for number in range(size)]
         self._senders = [Snapshots(self, agent) for agent in self.agents] if plan.snapshot_every_s else []
         self._thread = threading.Thread(target=self._run, name="fleet", daemon=True)
 

@@ -47,6 +47,13 @@ class Platform:
         )
         return self
 
+    @property
+    def redis_url(self) -> str:
+        """Of its Redis, as its own pieces are told it."""
+        password = json.loads((self.data / "passwords.json").read_text())["redis"]
+        port = json.loads((self.data / "ports.json").read_text())["redis"]
+        return f"redis://:{password}@127.0.0.1:{port}/0"
+
     def connect(self) -> Client:
         """One more client of its ClickHouse; each serves one thread."""
         passwords = json.loads((self.data / "passwords.json").read_text())
