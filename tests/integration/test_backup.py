@@ -19,6 +19,7 @@ from sqlalchemy import Engine
 from domain.errors import NotFound, StartRefused, StoreUnavailable
 from domain.nodes import Said
 from domain.settings import Settings
+from metrist import cli
 from metrist.backup.moments import Moment
 from metrist.backup.put_back import Targets, put_back, refuse_used
 from metrist.backup.repository import Damaged, Repository
@@ -337,3 +338,38 @@ def test_a_backup_is_its_owners_alone_and_goes_into_a_folder_of_its_own(
         back_up(Repository(tmp_path), source)
     with pytest.raises(NotFound), Repository(tmp_path / "nothing").reading():
         pass
+
+
+def test_the_commands_take_the_stores_that_the_environment_names(
+    source: Place,
+    target: Place,
+    repository: Repository,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    folder = str(repository.root)
+    use(monkeypatch, source, secret_key="sealed with this")
+    assert cli.main(["backup", folder]) == 0
+    assert cli.main(["backup", folder, "--keep", "1"]) == 0
+    (moment,) = repository.moments()
+    assert {part.form for table in moment.tables for part in table.parts} == {"rows"}, "its files may be nobody's here"
+    assert cli.main(["backup", folder, "--list"]) == cli.main(["backup", folder, "--verify"]) == 0
+    assert f"{moment.id}: whole" in capsys.readouterr().out
+    with flipped(min(objects(repository))):
+        assert cli.main(["backup", folder, "--verify"]) == cli.main(["restore", folder]) == 1
+        assert "DAMAGED" in capsys.readouterr().out
+    use(monkeypatch, target)
+    assert cli.main(["restore", folder]) == 0
+    assert "METRIST_SECRET_KEY" in capsys.readouterr().out
+    assert target.sums() == source.sums()
+    assert cli.main(["restore", folder]) == 1
+    assert "is not empty" in capsys.readouterr().err
+
+
+def use(monkeypatch: pytest.MonkeyPatch, place: Place, secret_key: str = "") -> None:
+    monkeypatch.setenv("METRIST_CLICKHOUSE_URL", place.url)
+    monkeypatch.setenv("METRIST_DATABASE_URL", f"sqlite:///{place.folder}/control.db")
+    monkeypatch.setenv("METRIST_SPOOL_DIR", str(place.folder / "spool"))
+    monkeypatch.setenv("METRIST_SECRET_KEY", secret_key)
+    for tier in ("RAW", "MINUTE", "HOUR"):
+        monkeypatch.setenv(f"METRIST_{tier}_RETENTION_DAYS", "10000")
