@@ -145,9 +145,6 @@ def test_the_cluster_is_two_shards_of_two_and_three_keepers() -> None:
 def test_what_a_file_takes_from_the_environment_is_there(name: str) -> None:
     tree = ET.parse(ROOT / f"deploy/clickhouse/{name}.xml")
     wanted = {each.attrib["from_env"] for each in tree.iter() if "from_env" in each.attrib}
-        for each in ET.parse(ROOT / f"deploy/clickhouse/{name}.xml").iter()
-        if each.attrib.get("from_env")
-    }
     mounting = [one for one in SERVICES.values() if any(f"/{name}.xml:" in each for each in one.get("volumes", []))]
     assert mounting
     for service in mounting:
