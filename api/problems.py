@@ -15,6 +15,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import RedirectResponse, Response
 
 from api import door, traffic
+from api.seldom import Seldom
 from dashboards import pages, signin
 from domain.errors import (
     InvalidQuery,
@@ -35,6 +36,7 @@ DOCS = "/docs/problems#"
 
 def install(app: FastAPI) -> None:
     """Send every failure down the same road."""
+    app.state.failures = Seldom()
     app.add_exception_handler(MetristError, _on_error)
     app.add_exception_handler(HTTPException, _on_http)
     app.add_exception_handler(RequestValidationError, _on_validation)
@@ -91,7 +93,9 @@ def _path(request: Request) -> str:
 async def _on_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, MetristError)
     if error.status >= 500:
-        log.warning("request_failed", path=_path(request), problem=error.slug, detail=error.detail)
+        path, seldom = _path(request), request.app.state.failures
+        if times := seldom.due(path, error.slug):  # a fleet that finds no room would fill the log with it
+            log.warning("request_failed", path=path, problem=error.slug, detail=error.detail, times=times)
     return respond(request, error)
 
 

@@ -18,9 +18,16 @@ class Seldom:
 
     def warn(self, event: str, error: Exception) -> None:
         """Note a trouble; the error's type is its cause."""
-        trouble = event, type(error).__name__
+        cause = type(error).__name__
+        if times := self.due(event, cause):
+            log.warning(event, error=cause, times=times)
+
+    def due(self, event: str, cause: str) -> int:
+        """Count a trouble; how often it has come, when it is time to log it again, else 0."""
+        trouble = event, cause
         self.counts[trouble] += 1
         now_s = time.monotonic()
-        if now_s - self._logged_at.get(trouble, -EVERY_S) >= EVERY_S:
-            self._logged_at[trouble] = now_s
-            log.warning(event, error=trouble[1], times=self.counts[trouble])
+        if now_s - self._logged_at.get(trouble, -EVERY_S) < EVERY_S:
+            return 0
+        self._logged_at[trouble] = now_s
+        return self.counts[trouble]

@@ -8,9 +8,11 @@ from domain.query import Fold, Graph, Kind, Over, Query, Threshold
 
 WIDTH: Final = 4
 HEIGHT: Final = 6
-ABOUT: Final = """\
-What this platform tells of itself, every few seconds, as samples like any other. While it cannot store samples it keeps
-an hour of its own and sends them later; **Settings → Platform** asks every part directly, whatever became of them."""
+ABOUT: Final = (
+    "What this platform tells of itself, every few seconds, as samples like any other. While it cannot store samples "
+    "it keeps an hour of its own and sends them later; **Settings → Platform** asks every part directly, whatever "
+    "became of them."
+)
 
 
 @dataclass(frozen=True)

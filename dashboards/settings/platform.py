@@ -1,6 +1,6 @@
 """How the platform is, for who operates it: every part asked now, and the way to the dashboard of its own figures."""
 
-from typing import Any
+from collections.abc import Callable, Mapping
 
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
@@ -10,7 +10,7 @@ from dashboards.settings.sheet import SAFELY, Viewing, sheet
 from dashboards.signin import session_token
 from domain.errors import NotFound
 from domain.own_account import ACCOUNT, DASHBOARD
-from domain.readiness import Part, status
+from domain.readiness import STORES, Part, status
 from schema import sessions
 from schema.sessions import Viewer
 
@@ -26,6 +26,8 @@ TITLES = {
     "clock": "Clocks",
 }
 """The parts in the order of the page."""
+Facts = Mapping[str, float]
+DISKS = {"clickhouse": "ClickHouse's", "spool": "the spool's"}
 STATES = {
     "ready": ("online", "All is well"),
     "degraded": ("late", "Something needs a look"),
@@ -68,19 +70,41 @@ def _require_operator(viewer: Viewer) -> None:
 
 def _facts(name: str, part: Part) -> str:
     """The figures that people go by, in words."""
-    facts: dict[str, Any] = part.facts
-    if name in ("control", "clickhouse", "redis"):
-        return f"answered within {facts['took_ms']:g} ms" if part.ok else ""
-    if name == "spool":
-        waits = f", the oldest for {facts['oldest_s']:g} s" if facts["segments"] else ""
-        return f"{facts['segments']:g} segments wait{waits}"
-    if name == "disk":
-        disks = [key.removesuffix("_free_bytes") for key in facts if key.endswith("_free_bytes")]
-        return ", ".join(f"{disk}: {facts[f'{disk}_free_bytes'] / 2**30:.1f} GiB free" for disk in disks)
-    if name == "queue":
-        jobs = sum(value for key, value in facts.items() if key.endswith("_jobs"))
-        return f"{jobs:g} jobs wait"
-    if name == "clock":
-        apart = [abs(value) for key, value in facts.items() if key.endswith("_ahead_s")]
-        return f"within {max(apart):.2f} s of ours" if apart else ""
-    return ""
+    return SAYS[name](part.facts) if part.facts else ""
+
+
+def _answered(facts: Facts) -> str:
+    return f"answered within {facts['took_ms']:g} ms"
+
+
+def _spooled(facts: Facts) -> str:
+    waits = f", the oldest for {facts['oldest_s']:g} s" if facts["segments"] else ""
+    return f"{facts['segments']:g} segments wait{waits}"
+
+
+def _free(facts: Facts) -> str:
+    known = {name: facts[key] for name in DISKS if (key := f"{name}_free_bytes") in facts}
+    return ", ".join(f"{DISKS[name]} has {free / 2**30:.1f} GiB free" for name, free in known.items())
+
+
+def _queued(facts: Facts) -> str:
+    return f"{sum(value for key, value in facts.items() if key.endswith('_jobs')):g} jobs wait"
+
+
+def _living(facts: Facts) -> str:
+    return " and ".join(name for name, lives in facts.items() if lives) or "neither lives"
+
+
+def _apart(facts: Facts) -> str:
+    apart = [abs(value) for key, value in facts.items() if key.endswith("_ahead_s")]
+    return f"within {max(apart):.2f} s of ours" if apart else ""
+
+
+SAYS: dict[str, Callable[[Facts], str]] = {
+    **dict.fromkeys(STORES, _answered),
+    "spool": _spooled,
+    "disk": _free,
+    "queue": _queued,
+    "background": _living,
+    "clock": _apart,
+}
