@@ -44,9 +44,11 @@ class Havoc:
             self.rage(seconds, spare={piece, "engine", "valkey"})
 
     def end(self, piece: str) -> None:
-        """As an operator restarts it."""
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(self._platform.child_pid(piece) or 0, signal.SIGTERM)
+        """As an operator restarts it; one that was started on a full disk has no pid file, and is left alone."""
+        pid = self._platform.child_pid(piece)
+        if pid:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
 
     def kill_all(self) -> None:
         """`metrist up` itself, and so everything; then it is started again."""
