@@ -28,6 +28,8 @@ from starlette.responses import Response
 
 from api import body
 from api.auth import authenticate_reader
+from api.openapi import KEY_OR_SESSION, READING, WITH_BODY, described
+from api.shapes import OverlayAnswer
 from dashboards import node_history
 from dashboards.conditions import overlay as condition_overlay
 from dashboards.headers import require_same_origin
@@ -37,7 +39,8 @@ from domain.events import Event
 from domain.history import STANDINGS, Period
 from domain.ids import AccountId
 from domain.series import Window, instant
-from domain.snapshots import NODE_MAX_CHARS
+from domain.series_key import InvalidKey
+from domain.snapshots import check_node
 from schema import door, hearing, node_events, nodes
 from schema import lateness as late_store
 from schema.node_events import Moves
@@ -69,7 +72,10 @@ class _Known:
     late: Sequence[lateness.Late] = ()
 
 
-@router.post("/api/v1/overlay")
+@router.post(
+    "/api/v1/overlay",
+    **described(takes=_Body, gives=OverlayAnswer, problems=(*READING, *WITH_BODY), who=KEY_OR_SESSION),
+)
 async def post_overlay(request: Request) -> Response:
     """What lies over graphs of these nodes and metrics in a window. Raises InvalidQuery, InvalidBody."""
     if "authorization" not in request.headers:
@@ -105,8 +111,16 @@ async def _asked(request: Request) -> _Body:
     except msgspec.DecodeError as error:
         raise MalformedBody(f"the body is not JSON: {error}") from error
     asked.metrics = asked.metrics[:METRICS_MAX]
-    asked.nodes = [name for name in asked.nodes if len(name) <= NODE_MAX_CHARS]
+    asked.nodes = [name for name in asked.nodes if _is_node(name)]
     return asked
+
+
+def _is_node(name: str) -> bool:
+    try:
+        check_node(name)
+    except InvalidKey:
+        return False
+    return True
 
 
 def _window(asked: _Body, now_s: float) -> Window:

@@ -185,6 +185,63 @@ class NodeEvents(TypedDict):
     is_cut: bool
 
 
+class OverlayEvent(TypedDict):
+    """What changed how a node stood, in words; `at` in Unix seconds."""
+
+    node: str
+    at: float
+    title: str
+    detail: str
+    standing: str
+
+
+class OverlayCondition(TypedDict):
+    """A period in which a group of a condition was not ok; `node` is empty for a group of none."""
+
+    condition: str
+    href: str
+    group: str
+    node: str
+    metrics: list[str]
+    severity: str
+    state: str
+    from_s: float
+    to_s: float
+
+
+class OverlayRefusal(TypedDict):
+    """A batch of which nothing was taken; `node` is empty where it was of none or of many."""
+
+    at: float
+    node: str
+    what: str
+    detail: str
+
+
+class OverlayLate(TypedDict):
+    """Samples of [from_s, to_s] that came at at_s."""
+
+    node: str
+    from_s: float
+    to_s: float
+    at_s: float
+
+
+class OverlayAnswer(TypedDict):
+    """What lies over graphs; `left_out` nodes were too many."""
+
+    from_s: float
+    to_s: float
+    nodes: dict[str, list[StandingPeriod]]
+    events: list[OverlayEvent]
+    conditions: list[OverlayCondition]
+    is_cut: bool
+    outages: list[tuple[float, float]]
+    refused: list[OverlayRefusal]
+    late: list[OverlayLate]
+    left_out: int
+
+
 class KeyAnswer(TypedDict):
     """The public key that bundles of monitors are signed with, in base64."""
 

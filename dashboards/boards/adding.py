@@ -31,6 +31,8 @@ router = APIRouter()
 def show(request: Request, viewer: Viewing) -> Response:
     """Ask which dashboard; the address is that of the graph in the explorer. Raises InvalidQuery."""
     require(viewer.role, Permission.EDIT_DASHBOARDS)
+    if not from_url(parse_qsl(request.url.query, keep_blank_values=True)).queries:
+        return go("/explore")
     return _show(request, viewer, request.url.query)
 
 
