@@ -225,6 +225,8 @@ def _lock(fd: int, kind: int, root: Path) -> None:
         fcntl.flock(fd, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         raise StartRefused(f"another process is at work in {root}; try again when it has ended") from None
+    except OSError as error:
+        raise StartRefused(f"{root} cannot be locked ({error.strerror}): name a folder on a disk that can") from None
 
 
 def _sync_folder(folder: Path) -> None:

@@ -61,3 +61,11 @@ def test_ports_stay_unless_they_are_taken(tmp_path: Path) -> None:
     assert then["clickhouse"] == first["clickhouse"]
     assert then["redis"] not in first.values()
     assert json.loads((tmp_path / "ports.json").read_text()) == then
+
+
+def test_what_was_restored_in_part_is_not_started(tmp_path: Path) -> None:
+    (tmp_path / "restoring").touch()
+    with pytest.raises(StartRefused, match="cut off"), hold(tmp_path):
+        pass
+    with hold(tmp_path, restores=True) as data:
+        assert data.restoring.exists()
