@@ -94,7 +94,7 @@ def to_row(
         "state": one.state.value,
         "reason": one.reason,
         "thread": notice.thread,
-        "facts": _facts(told, channel.name if channel else ""),
+        "facts": _facts(told, channel.name if channel else "") | held_fact(one.reason, one.due_at),
         "route": dict(one.route),
         "group_sha256": one.group_sha256,
         "message_id": None,
@@ -150,7 +150,12 @@ def plain_row(channel: ChannelRow, kind: Kind, now: datetime) -> dict[str, Any]:
 
 def notice_of(facts: Mapping[str, Any]) -> Notice:
     """The notice that a delivery tells."""
-    return msgspec.convert({name: value for name, value in facts.items() if name != "channel"}, Notice)
+    return msgspec.convert({name: value for name, value in facts.items() if name not in ("channel", "held")}, Notice)
+
+
+def held_fact(reason: str, until: datetime) -> dict[str, str]:
+    """What held it back, and till when, for whoever asks later why it came so late; nothing where nothing did."""
+    return {"held": f"{reason}, until {until:%Y-%m-%d %H:%M} UTC"} if is_held(reason) else {}
 
 
 def past_of(conn: Connection, notice: Notice, now: datetime) -> dict[UUID, Past]:

@@ -27,7 +27,7 @@ QUESTIONS_A_DAY = 20
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A delivery as the log shows it; `code` and `latency_ms` are of the last try."""
+    """A delivery as the log shows it; `code` and `latency_ms` are of the last try, `held` is what held it back."""
 
     id: UUID
     channel_id: UUID | None
@@ -36,6 +36,7 @@ class Entry:
     kind: Kind
     state: State
     reason: str
+    held: str
     notice: Notice
     message_id: UUID | None
     created_at: datetime
@@ -202,6 +203,7 @@ def _entry(row: RowMapping) -> Entry:
         channel=row["facts"]["channel"],
         kind=Kind(row["kind"]),
         state=State(row["state"]),
+        held=row["facts"].get("held", ""),
         notice=notice_of(row["facts"]),
         **{name: row[name] for name in (*names, *more)},
     )

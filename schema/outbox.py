@@ -23,7 +23,7 @@ from schema.channels import ChannelRow
 from schema.control import tables
 from schema.control.engine import reading
 from schema.control.tables import attempts, deliveries
-from schema.deliveries import TELLING, desk_of, notice_of
+from schema.deliveries import TELLING, desk_of, held_fact, notice_of
 
 LEASE = timedelta(seconds=25)
 """Longer than any try takes, with its template, its look-ups and its time-outs: who died in it is waited for."""
@@ -71,7 +71,8 @@ def next_due(engine: Engine, before: datetime, now: datetime) -> datetime | None
     """When the first is due that is before then; None when there is none, or all are under way."""
     with reading(engine) as conn:
         soonest = select(func.min(deliveries.c.next_attempt_at))
-        return conn.scalar(soonest.where(_due_or_waiting(now), deliveries.c.next_attempt_at <= before))
+        due: datetime | None = conn.scalar(soonest.where(_due_or_waiting(now), deliveries.c.next_attempt_at <= before))
+        return due
 
 
 def claim(engine: Engine, now: datetime, *, mails_per_hour: int) -> Claim | None:
@@ -231,6 +232,7 @@ def _mail_free_at(conn: Connection, account_id: AccountId, now: datetime, mails_
 def _put_off(conn: Connection, row: RowMapping, until: datetime, reason: str) -> None:
     """The day that a delivery has begins when it may be tried first."""
     later: dict[str, Any] = {"next_attempt_at": until, "reason": reason}
+    later |= {"facts": row["facts"] | held} if (held := held_fact(reason, until)) else {}
     later |= {} if row["attempts"] else {"due_at": until}
     conn.execute(update(deliveries).where(deliveries.c.id == row["id"]).values(later))
 

@@ -15,10 +15,12 @@ from domain.conditions import Reading, Severity, advance, first
 from domain.evaluation import Move, group
 from domain.ids import AccountId
 from domain.query import Query
-from schema import conditions, samples, statuses
+from schema import conditions, outbox, outcomes, samples, silences, statuses
 from schema.clickhouse_client import ClickHouse
+from schema.outcomes import Outcome
 from schema.statuses import Judged
 from tests.integration.pages.site import HOSTILE, HTML, Site, Tenant, new_tenant
+from tests.notices import House
 
 FORM = {
     "name": "CPU is busy",
@@ -175,6 +177,30 @@ def test_its_page_tells_what_happened_and_why(site: Site, home: Tenant, browser:
     for text in ("firing with 97.0%", "average of cpu.busy_percent over 1 min is above 90", "no channel to tell"):
         assert text in told
     assert browser.get(f"/conditions/{condition.id}/why?group={WEB.sha256}&version=9").status_code == 404
+
+
+def test_why_names_the_silence_that_held_it_and_each_try(site: Site, home: Tenant, browser: httpx.Client) -> None:
+    house, now = House(site.control, home.account_id, site.settings), datetime.now(UTC)
+    house.webhook("https://hooks.example.org/", name="on call")
+    quiet = silences.Draft((), now, now + timedelta(hours=1), note="upgrade of the rack")
+    silences.create(site.control, home.account_id, quiet, now, actor=f"user/{uuid4()}")
+    condition = a_condition(site, home)
+    fire(site, condition)
+    address = f"/conditions/{condition.id}/why?group={WEB.sha256}&version=1"
+    assert "<b>on call</b>: owed, silenced: upgrade of the rack" in browser.get(address).text
+    later = now + timedelta(hours=1, seconds=1)
+    claimed = None
+    while claimed is None or claimed.account_id != home.account_id:  # other tests have left some
+        claimed = outbox.claim(site.control, later, mails_per_hour=10)
+        assert claimed
+    outcome = Outcome(later, 502, 31, "answered 502")
+    outcomes.record(site.control, claimed, outcome, later, 0.5, tells_owners=False)
+    outcomes.record(site.control, claimed, Outcome(later, 204, 12), later, 0.5, tells_owners=False)
+    told = browser.get(address).text
+    assert "<b>on call</b>: sent; held back: silenced: upgrade of the rack, until " in told
+    assert "answered 502" in told and "answered 204" in told
+    (row,) = house.rows()
+    assert "<dt>Held back</dt><dd>silenced: upgrade of the rack" in browser.get(f"/deliveries/{row.id}").text
 
 
 def test_pausing_and_deleting_end_what_it_said(site: Site, home: Tenant, browser: httpx.Client) -> None:
