@@ -82,8 +82,8 @@ def _packages(folder: Path) -> Path:
 
 
 def _pip(folder: Path, *arguments: str) -> None:
-    quiet = ["--quiet", "--disable-pip-version-check", "--no-input"]
-    _run([str(folder / "bin" / "python"), "-P", "-m", "pip", *quiet, *arguments], f"pip {arguments[0]}")
+    alone = ["--disable-pip-version-check", "--no-input"]
+    _run([str(folder / "bin" / "python"), "-P", "-m", "pip", *alone, *arguments], f"pip {arguments[0]}")
 
 
 def _run(command: list[str], name: str) -> None:
@@ -94,7 +94,11 @@ def _run(command: list[str], name: str) -> None:
             command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=WITHIN_S, check=True
         )
     except subprocess.CalledProcessError as error:
-        words = error.stdout.decode(errors="replace").strip().splitlines() or [f"exit code {error.returncode}"]
-        raise UpgradeRefused(f"{name} failed: {words[-1][:300]}") from None
+        said = error.stdout.decode(errors="replace").strip().splitlines()
+        errors = [
+            line.removeprefix("ERROR: ") for line in said if line.startswith("ERROR: ")
+        ]  # pip's, the first tells most
+        reason = next(iter([*errors, *reversed(said), f"exit code {error.returncode}"]))
+        raise UpgradeRefused(f"{name} failed: {reason[:300]}") from None
     except (OSError, subprocess.TimeoutExpired) as error:
         raise UpgradeRefused(f"{name} failed: {type(error).__name__}") from None
