@@ -63,7 +63,7 @@ def _default(field: FieldInfo) -> str:
     value = field.default.get_secret_value() if isinstance(field.default, SecretStr) else field.default
     if value is PydanticUndefined:
         return "none, must be set"
-    return f"`{value}`" if str(value) else "empty"
+    return "empty" if value is None or not str(value) else f"`{value}`"
 
 
 def _choices(field: FieldInfo) -> str:
