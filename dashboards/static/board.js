@@ -102,6 +102,7 @@ export class Board {
   }
 
   load(isQuiet = false) {
+    this.overlay?.show(this.fromS, this.toS);
     for (const tile of this.tiles.values()) tile.isStale = true;
     return Promise.allSettled(this.seen.map((tile) => tile.load(isQuiet)));
   }

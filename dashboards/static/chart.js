@@ -270,6 +270,9 @@ export class Chart {
   }
 
   lay(over) {
+    const given = JSON.stringify(over);
+    if (given === this.laid) return;
+    this.laid = given;
     for (const name of ["bands", "nodes", "conditions"]) this.plot.style.setProperty(name === "bands" ? "--bands" : `--lane-of-${name}`, over?.[name] ?? "none");
     this.why = over?.gaps ? `No samples from ${over.gaps}` : "";
     this.gaps.textContent = this.why;

@@ -20,7 +20,7 @@ const announce = (words) => (document.getElementById("announce").textContent = w
 const editor = new Editor(document.getElementById("queries"), (graph) => change(graph));
 const [fromS, toS] = bounds(page.range);
 const chart = new Chart(document.getElementById("chart"), {
-  graph: complete(page.graph), fromS, toS, legend: "table", tellsGaps: true, onAnswer: () => overlay.show(chart.fromS, chart.toS),
+  graph: complete(page.graph), fromS, toS, legend: "table", tellsGaps: true, onAnswer: (answered) => overlay.answered(answered),
 });
 const overlay = new Overlay({
   charts: () => [chart],
@@ -69,6 +69,7 @@ async function show() {
   tellLooks(graph);
   if (!isBegun) listMetrics();
   document.title = `${isBegun ? graph.queries.map(({ metric }) => metric).join(", ") : "Explore"} · Metrist`;
+  overlay.show(from, to);
   await chart.show({ graph, fromS: from, toS: to });
   schedule();
 }
@@ -81,6 +82,7 @@ function schedule() {
 async function advance() {
   const [from, to] = bounds(page.range);
   tools.show(page.range, from, to);
+  overlay.show(from, to);
   await chart.refresh(from, to);
   schedule();
 }

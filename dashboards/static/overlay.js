@@ -50,8 +50,13 @@ export class Overlay {
   show(fromS, toS) {
     this.#window = [fromS, toS];
     this.#paint();
-    clearTimeout(this.#timer);
-    if (this.isOn && toS > fromS) this.#timer = setTimeout(() => this.#ask(), QUIET_MS);
+    this.#wait();
+  }
+
+  /** A graph has got its lines: what is known lies over it, and what is not is asked for with that of the others. */
+  answered(chart) {
+    chart.lay(this.isOn ? this.#over(chart) : null);
+    this.#wait();
   }
 
   /** What happened at an instant, in lines of words; [] when there is nothing to say. */
@@ -61,9 +66,15 @@ export class Overlay {
     return told(this.#known, this.subject(chart), atS, (toS - fromS) / 200);
   }
 
+  #wait() {
+    const [fromS, toS] = this.#window;
+    clearTimeout(this.#timer);
+    if (this.isOn && toS > fromS) this.#timer = setTimeout(() => this.#ask(), QUIET_MS);
+  }
+
   async #ask() {
     const wanted = this.#wanted();
-    if (this.#covers(wanted)) return;
+    if (this.#covers(wanted)) return this.#list();
     this.#asking?.abort();
     const asking = (this.#asking = new AbortController());
     const [fromS, toS] = this.#window;

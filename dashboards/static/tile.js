@@ -67,7 +67,7 @@ export class Tile {
     const { fromS, toS } = this.board;
     if (this.chart && isQuiet && this.chart.answer) return this.chart.refresh(fromS, toS);
     const { board } = this;
-    this.chart ??= new Chart(this.body, { graph: this.panel.graph, fromS, toS, ask: (question, signal) => this.#ask(question, signal), onAnswer: () => board.overlay?.show(board.fromS, board.toS) });
+    this.chart ??= new Chart(this.body, { graph: this.panel.graph, fromS, toS, ask: (question, signal) => this.#ask(question, signal), onAnswer: (chart) => board.overlay?.answered(chart) });
     return this.chart.show({ graph: this.panel.graph, fromS, toS });
   }
 
