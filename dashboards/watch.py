@@ -4,21 +4,18 @@ It goes on only while someone follows. What is known stays for a while, so that 
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Iterable
 from contextlib import asynccontextmanager, suppress
 from time import monotonic
 from typing import Any
 
-import msgspec
-import structlog
-
+from dashboards.following import Following, heard
 from dashboards.node_list.followers import Follower, ListFollower, NodeFollower
 from dashboards.node_list.index import Node
 from dashboards.node_list.looks import AWAY, FIGURES_EVERY_S, Looks
 from dashboards.node_list.query import NodeQuery
 from dashboards.node_list.selection import Selection
 from domain.ids import AccountId
-from schema import keys
 from schema.stores import Stores
 
 __all__ = ["AWAY", "NodeWatch", "Watches"]
@@ -29,31 +26,22 @@ REST_S = 0.25
 SORT_WAIT_S = 0.5
 FIGURES_WAIT_S = 0.06
 """So long a page that is being made waits for what it is sorted by, and for its figures; its stream brings them."""
-RETRY_S = 2.0
 KEPT_S = 300.0
 SELECTIONS_KEPT = 8
 """That nobody follows; each knows of every node whether it fits, a megabyte for 10,000."""
 
-log = structlog.get_logger()
 
-
-class NodeWatch:
+class NodeWatch(Following[Follower]):
     """The pages that show nodes of one account, and the looks they share."""
 
     def __init__(self, stores: Stores, account_id: AccountId) -> None:
+        super().__init__(account_id)
         self.used_at = monotonic()
         self._looks = Looks(stores, account_id)
         self._redis = stores.redis
-        self._account_id = account_id
-        self._followers: set[Follower] = set()
         self._selections: dict[NodeQuery, Selection] = {}
-        self._task: asyncio.Task[None] | None = None
         self._beside: dict[str, asyncio.Task[Any]] = {}
         self._told, self._asked = asyncio.Event(), asyncio.Event()
-
-    @property
-    def is_followed(self) -> bool:
-        return bool(self._followers)
 
     @property
     def away(self) -> set[str]:
@@ -84,18 +72,16 @@ class NodeWatch:
     @asynccontextmanager
     async def follow(self, follower: Follower) -> AsyncIterator[None]:
         """Wake the follower, at once and then with every look, until the block ends."""
-        self._followers.add(follower)
-        if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._run())
-        follower.woken.set()
-        self._asked.set()
-        try:
-            yield
-        finally:
-            self._followers.discard(follower)
-            self.used_at = monotonic()
-            if not self._followers:
-                await self._stop()
+        async with self.following(follower):
+            follower.woken.set()
+            self._asked.set()
+            try:
+                yield
+            finally:
+                self.used_at = monotonic()
+
+    def works(self) -> Iterable[Coroutine[Any, Any, None]]:
+        return self._listen(), self._look_forever(), self._read_figures_forever()
 
     async def _open(self) -> None:
         self.used_at = monotonic()
@@ -122,38 +108,14 @@ class NodeWatch:
             del self._selections[key]
         return found
 
-    async def _stop(self) -> None:
-        task, self._task = self._task, None
-        if task:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
-
-    async def _run(self) -> None:
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._listen())
-                tasks.create_task(self._look_forever())
-                tasks.create_task(self._read_figures_forever())
-        except Exception:
-            log.exception("watch_failed", account_id=str(self._account_id))
-
     async def _listen(self) -> None:
         """Look at once when an event of a node or a status is published; other events are none of ours."""
-        while True:
-            try:
-                async with self._redis.pubsub() as channel:
-                    await channel.subscribe(keys.events_channel(self._account_id))
-                    async for message in channel.listen():
-                        told = told_of(message)
-                        if told in ("", "node"):
-                            self._looks.expire_log()
-                        if told in ("", "status"):
-                            self._looks.expire_statuses()
-                        if told is not None:
-                            self._told.set()
-            except AWAY:
-                await asyncio.sleep(RETRY_S)
+        async for told in heard(self._redis, self._account_id):
+            if told in ("", "node"):
+                self._looks.expire_log()
+            if told in ("", "status"):
+                self._looks.expire_statuses()
+            self._told.set()
 
     async def _look_forever(self) -> None:
         while True:
@@ -207,21 +169,6 @@ class Watches:
         kept = {key: one for key, one in self._by_account.items() if one.is_followed or one.used_at >= used_since}
         self._by_account = kept
         return kept.get(account_id) or kept.setdefault(account_id, NodeWatch(self._stores, account_id))
-
-
-def told_of(message: dict[str, Any]) -> str | None:
-    """What a message of the events channel tells of: "node", "status"; None for neither, or what cannot be read.
-
-    Empty for the beginning: what was published before we listened is in the stores only.
-    """
-    if message["type"] != "message":
-        return ""
-    try:
-        told = msgspec.json.decode(message["data"])
-    except msgspec.DecodeError:
-        return None
-    kind = str(told.get("type", "")) if isinstance(told, dict) else ""
-    return kind.partition("_")[0] if kind.startswith("node_") or kind == "status" else None
 
 
 def watch_of(state: Any, account_id: AccountId) -> NodeWatch:

@@ -123,6 +123,11 @@ class _Told:
         return str((self["document"] or self.event.payload).get("title", "of no title"))
 
     @property
+    def noted(self) -> str:
+        """A note that was left with it, to be put behind."""
+        return f", “{self['note']}”" if self["note"] else ""
+
+    @property
     def why(self) -> str:
         return f": {self['cause']}" if self["cause"] not in (None, "", "contact") else ""
 
@@ -157,8 +162,7 @@ def _revoked(told: _Told) -> str:
 
 
 def _invited(told: _Told) -> str:
-    note = f", “{told['note']}”" if told["note"] else ""
-    return f"{told.by} invited someone as {_a_role(told['role'])}{note}"
+    return f"{told.by} invited someone as {_a_role(told['role'])}{told.noted}"
 
 
 def _invitation_ended(told: _Told) -> str:
@@ -182,8 +186,7 @@ def _away(told: _Told) -> str:
 
 
 def _recorded(told: _Told) -> str:
-    note = f", “{told['note']}”" if told["note"] else ""
-    return f"{told.by} began to keep live data of {told['node']}{note}"
+    return f"{told.by} began to keep live data of {told['node']}{told.noted}"
 
 
 def _clash_ended(told: _Told) -> str:
@@ -201,8 +204,7 @@ def _saved(told: _Told) -> str:
 
 
 def _shared(told: _Told) -> str:
-    note = f", “{told['note']}”" if told["note"] else ""
-    return f"{told.by} shared the dashboard {told.dashboard} by a link{note}"
+    return f"{told.by} shared the dashboard {told.dashboard} by a link{told.noted}"
 
 
 def _share_ended(told: _Told) -> str:

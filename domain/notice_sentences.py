@@ -36,8 +36,7 @@ def _quieted(told: Told) -> str:
 
 
 def _acknowledged(told: Told) -> str:
-    note = f", “{told['note']}”" if told["note"] else ""
-    return f"{told.by} acknowledged {told['name']}{group(told)}{note}"
+    return f"{told.by} acknowledged {told['name']}{group(told)}{told.noted}"
 
 
 def _status_ended(told: Told) -> str:
@@ -53,34 +52,38 @@ def _channel_switched(told: Told) -> str:
     return f"{told.by} {'turned on' if told['is_enabled'] else 'turned off'} the channel {told['name']}{reason}"
 
 
-def _silenced(told: Told) -> str:
-    return f"{told.by} made the {_silence(told)}"
+def _silenced(verb: str) -> Callable[[Told], str]:
+    def said(told: Told) -> str:
+        which = f"“{told['note']}”" if told["note"] else "without a note"
+        return f"{told.by} {verb} the silence {which}"
+
+    return said
 
 
-def _silence(told: Told) -> str:
-    return f"silence “{told['note']}”" if told["note"] else "silence without a note"
+def _did(what: str) -> Callable[[Told], str]:
+    return lambda told: f"{told.by} {what} {told['name']}"
 
 
 NOTICE_SENTENCES: Mapping[str, Callable[[Told], str]] = {
-    "condition_created": lambda told: f"{told.by} made the condition {told['name']}",
-    "condition_changed": lambda told: f"{told.by} changed the condition {told['name']}",
+    "condition_created": _did("made the condition"),
+    "condition_changed": _did("changed the condition"),
     "condition_switched": _condition_switched,
-    "condition_deleted": lambda told: f"{told.by} deleted the condition {told['name']}",
+    "condition_deleted": _did("deleted the condition"),
     "status_moved": _moved,
     "status_quieted": _quieted,
     "status_acknowledged": _acknowledged,
     "status_unacknowledged": lambda told: f"{told.by} took back the acknowledgement of {told['name']}{group(told)}",
     "status_ended": _status_ended,
-    "channel_created": lambda told: f"{told.by} made the channel {told['name']}",
-    "channel_changed": lambda told: f"{told.by} changed the channel {told['name']}",
+    "channel_created": _did("made the channel"),
+    "channel_changed": _did("changed the channel"),
     "channel_verified": lambda told: f"The address of the channel {told['name']} was confirmed",
     "channel_switched": _channel_switched,
-    "channel_deleted": lambda told: f"{told.by} deleted the channel {told['name']}",
+    "channel_deleted": _did("deleted the channel"),
     "route_created": lambda told: f"{told.by} made a route for notices, number {told['position']}",
     "route_changed": lambda told: f"{told.by} changed route {told['position']} for notices",
     "route_deleted": lambda told: f"{told.by} deleted route {told['position']} for notices",
-    "silence_created": _silenced,
-    "silence_changed": lambda told: f"{told.by} changed the {_silence(told)}",
-    "silence_ended": lambda told: f"{told.by} ended the {_silence(told)}",
-    "silence_deleted": lambda told: f"{told.by} deleted the {_silence(told)}",
+    "silence_created": _silenced("made"),
+    "silence_changed": _silenced("changed"),
+    "silence_ended": _silenced("ended"),
+    "silence_deleted": _silenced("deleted"),
 }

@@ -113,7 +113,9 @@ def _environment(escapes: str) -> ImmutableSandboxedEnvironment:
 
 
 def _to_json(value: object) -> Json:
-    _must_be(value)
+    if isinstance(value, Undefined):
+        str(value)  # raises, and names what is not there
+        return Json('""')  # an inline `if` without its `else` is no mistake
     return Json(json.dumps(value, ensure_ascii=False, allow_nan=False))
 
 
@@ -121,7 +123,7 @@ def _in_json(value: object) -> str:
     """A text goes between quotes that the template has, whatever it says; anything else is JSON by itself."""
     if isinstance(value, Json):
         return value
-    return _to_json(value)[1:-1] if isinstance(value, str) else _to_json(value)
+    return _to_json(value)[1:-1] if isinstance(value, str | Undefined) else _to_json(value)
 
 
 def _in_form(value: object) -> str:
@@ -129,13 +131,7 @@ def _in_form(value: object) -> str:
 
 
 def _in_text(value: object) -> str:
-    _must_be(value)
-    return value if isinstance(value, str) else _to_json(value)
-
-
-def _must_be(value: object) -> None:
-    if isinstance(value, Undefined):
-        str(value)  # raises, and names it
+    return str(value) if isinstance(value, str | Undefined) else _to_json(value)
 
 
 ESCAPES: Mapping[str, Callable[[object], str]] = {"json": _in_json, "form": _in_form, "text": _in_text}

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dashboards.notices.form import FIRST_TEMPLATE
 from domain.errors import InvalidBody
 from domain.templates import BODY_MAX_BYTES, Template, check, examples, facts_of
 from rendering import process, render
@@ -81,6 +82,12 @@ def test_what_is_wrong_is_told_with_its_line(source: str, line: int, said: str) 
     (error,) = refusal(source).errors
     assert error["line"] == line
     assert said in error["message"]
+
+
+def test_what_the_form_begins_with_is_a_template() -> None:
+    found = json.loads(body(FIRST_TEMPLATE))
+    assert (found["title"], len(found["lines"])) == ('CPU "busy": 2 firing', 2)
+    assert body("{{ 'a' if not is_firing }}|{{ ('a' if not is_firing) | tojson }}") == '|""'
 
 
 def test_what_is_no_json_is_told_with_its_place() -> None:
