@@ -1,5 +1,10 @@
-"""Compares yesterday's rollups with the raw samples, account by account, and says what it found."""
+"""Compares yesterday's rollups with the raw samples, account by account, and says what it found.
 
+The job only wakes a thread and ends, for a question may take its time, and conditions are judged every second. A lease
+keeps a second worker from doing the same.
+"""
+
+import secrets
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -8,8 +13,9 @@ from typing import Final
 import structlog
 
 from domain.ids import AccountId
-from schema import accounts, audits, erasures
+from schema import accounts, audits, erasures, keys
 from schema.audits import Audit, Difference, Progress, TooMuch
+from schema.lua import Lua
 from workers.stores import Stores
 
 log = structlog.get_logger()
@@ -18,13 +24,34 @@ FROM_HOUR: Final = 1
 RAW_LEAST_DAYS: Final = 2
 """Where raw samples are kept no longer, some of yesterday's are gone already: there is nothing to compare with."""
 BUDGET_S: Final = 30.0
-"""Of one job; the next goes on."""
+"""Of one thread; the next goes on."""
+LEASE_MS: Final = 180_000
+"""Longer than the budget and one question with its second look."""
 AGAIN_AFTER_S: Final = 5.0
 """What differs is looked at again: an INSERT fills the tiers one after the other."""
 
 
+_HOLD, _DROP = Lua("hold_lease"), Lua("drop_lease")
+
+
 def audit_rollups(stores: Stores, now: datetime) -> None:
-    """The job. Safe to repeat; raises StoreUnavailable, DatabaseError, and is then tried again."""
+    """The job. Safe to repeat; raises StoreUnavailable, and is then tried again."""
+    token, lease = secrets.token_hex(16), [keys.lease("audit")]
+    if not _HOLD.run_sync(stores.redis, lease, [token, LEASE_MS]):
+        return
+
+    def work() -> None:
+        try:
+            audit(stores, now)
+        finally:
+            _DROP.run_sync(stores.redis, lease, [token])
+
+    if not stores.crew.start(work):
+        _DROP.run_sync(stores.redis, lease, [token])
+
+
+def audit(stores: Stores, now: datetime) -> None:
+    """Go on for as long as the budget lasts. Raises StoreUnavailable, DatabaseError."""
     until_s, day_s = time.monotonic() + BUDGET_S, yesterday_s(now)
     progress = audits.progress_of(stores.redis, day_s) or Progress(day_s, now.timestamp())
     waiting = [account.id for account in accounts.list_all(stores.control)]

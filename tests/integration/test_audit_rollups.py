@@ -63,7 +63,7 @@ def audited(stores: Stores) -> Audit:
     for _ in range(50):
         if not job.is_due(stores, NOW):
             break
-        job.audit_rollups(stores, NOW)
+        job.audit(stores, NOW)
     found = audits.last_sync(stores.redis)
     assert found
     return found
@@ -123,6 +123,17 @@ def test_what_is_planted_is_found(stores: Stores) -> None:
     assert len(told) == len(expected) and all(line["log_level"] == "error" for line in told)
     (value,) = (family.points[0].value for family in audits.families(found, 0) if "differences" in family.name)
     assert value == found.differing
+
+
+def test_the_job_holds_nobody_up_and_is_done_by_one(stores: Stores) -> None:
+    furnish(stores, "a")
+    stores.redis.set(keys.lease("audit"), "another worker's")
+    job.audit_rollups(stores, NOW)
+    assert stores.crew.wait(10) and audits.last_sync(stores.redis) is None
+    stores.redis.delete(keys.lease("audit"))
+    job.audit_rollups(stores, NOW)
+    assert stores.crew.wait(10) and audits.last_sync(stores.redis)
+    assert not stores.redis.exists(keys.lease("audit"))
 
 
 def test_what_differs_only_while_it_is_written_is_no_difference(
