@@ -18,8 +18,9 @@ from metrist.releases.errors import ReleaseBad, UpgradeRefused
 from metrist.releases.hosts import Host, is_used
 from metrist.releases.install import install
 from metrist.releases.release import Release
+from metrist.releases.served import Served
 from metrist.releases.shelf import TRIES, Shelf
-from metrist.releases.watch import is_well, watch
+from metrist.releases.watch import is_well, served_by, watch
 
 log = structlog.get_logger()
 MIGRATED_WITHIN_S = 3_600
@@ -103,9 +104,11 @@ class Upgrade:
             self._prepare(release)
             if self.shelf.begin_try(version) > TRIES:
                 raise ReleaseBad(f"{TRIES} upgrades to it were cut off")
+            token = self.settings.metrics_token.get_secret_value()
+            served = served_by(self.host, token) if self.host is not None else Served()
             self._switch(version, before)
             if self.host is not None:
-                watch(self.host, self.settings.release_watch_s)
+                watch(self.host, self.settings.release_watch_s, token, served)
         except ReleaseBad as error:
             self._take_back(before, version, error.detail)
         self.shelf.prove(version)

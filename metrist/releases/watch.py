@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 
 import httpx
 
+from metrist.releases import served
 from metrist.releases.errors import ReleaseBad
 from metrist.releases.hosts import RESTARTS, Host
+from metrist.releases.served import Served
 
 ASK_EVERY_S = 0.5
 UNREADY_S = 5.0
@@ -42,8 +44,12 @@ class Verdict:
         return ""
 
 
-def watch(host: Host, seconds: float) -> None:
-    """Look for so long, and on until it is ready or is seen not to be. Raises ReleaseBad with what was seen."""
+def watch(host: Host, seconds: float, token: str, before: Served) -> None:
+    """Look for so long, and on until it is ready or is seen not to be. Raises ReleaseBad with what was seen.
+
+    token   opens /metrics
+    before  what the old release had served
+    """
     began = time.monotonic()
     verdict = Verdict(began, host.restarts())
     with httpx.Client(base_url=host.address, timeout=3, trust_env=False) as client:
@@ -51,9 +57,15 @@ def watch(host: Host, seconds: float) -> None:
             answers = [_status(client, page) for page in PAGES]
             is_ready, answered = answers[0] == 200, all(0 < status < 500 for status in answers[1:])
             reason = verdict.note(now, is_ready=is_ready, answered=answered, restarts=host.restarts())
-            if reason:
+            if reason := reason or served.judge(served.read(client, token), before):
                 raise ReleaseBad(reason)
             time.sleep(ASK_EVERY_S)
+
+
+def served_by(host: Host, token: str) -> Served:
+    """What the API that runs now has served."""
+    with httpx.Client(base_url=host.address, timeout=5, trust_env=False) as client:
+        return served.read(client, token)
 
 
 def is_well(host: Host) -> bool:

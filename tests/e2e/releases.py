@@ -48,6 +48,23 @@ FAILS_LATER = {
 }
 """Is well in its rehearsal, and never ready in earnest."""
 
+ERRS_LATER = {
+    "schema/spool.py": """
+
+import os as _os
+import pathlib as _pathlib
+
+
+async def _fail(self: Spool, item: Record) -> str:
+    raise ZeroDivisionError
+
+
+if _pathlib.Path(_os.environ.get("METRIST_SPOOL_DIR", "")).parent.joinpath("control.db").exists():
+    Spool.append = _fail
+"""
+}
+"""Is well in its rehearsal, and answers agents with errors in earnest, while its pages are fine."""
+
 
 def one_migration_more() -> dict[str, str]:
     """Both stores get a table that today's code does not know."""

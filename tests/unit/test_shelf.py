@@ -8,6 +8,7 @@ import pytest
 from metrist.datadir import DataDir
 from metrist.releases import begin, status
 from metrist.releases.errors import UpgradeRefused
+from metrist.releases.served import Served, judge
 from metrist.releases.shelf import Shelf
 from metrist.releases.status import Status
 from metrist.releases.watch import LAST, UNREADY_S, Verdict
@@ -168,3 +169,18 @@ def test_a_release_is_judged_by_what_it_does(looks: list[tuple[bool, bool, int]]
     found = next(filter(None, reasons), "")
     assert says in found
     assert bool(says) == bool(found)
+
+
+@pytest.mark.parametrize(
+    ("now", "before", "is_bad"),
+    [
+        pytest.param(Served(1_000, 0), Served(1_000, 0), False, id="none"),
+        pytest.param(Served(4, 4), Served(1_000, 0), False, id="too few to tell"),
+        pytest.param(Served(100, 5), Served(1_000, 0), True, id="many"),
+        pytest.param(Served(10_000, 50), Served(1_000, 0), False, id="few of very many"),
+        pytest.param(Served(100, 9), Served(100, 4), False, id="not much more than before"),
+        pytest.param(Served(100, 20), Served(100, 4), True, id="much more than before"),
+    ],
+)
+def test_errors_of_its_own_are_compared_with_those_before(now: Served, before: Served, is_bad: bool) -> None:
+    assert bool(judge(now, before)) is is_bad
