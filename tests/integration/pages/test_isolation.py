@@ -31,9 +31,9 @@ LISTENED_S = 1.2
 """To a stream: what it says at once, and what it hears when something happens."""
 UNOPENED = {
     *("/sign-in/{provider}/callback", "/invite/{token}", "/shared/{token}"),
-    *("/mail/confirm/{token}", "/mail/stop/{token}"),
+    *("/mail/confirm/{token}", "/mail/stop/{token}", "/settings/platform"),
 }
-"""No provider is set up; the invitation, the link to a dashboard and those of e-mails are made up."""
+"""No provider is set up; invitation, link to a dashboard and links of e-mails are made up; they operate no platform."""
 
 
 @pytest.fixture(scope="module")
