@@ -17,6 +17,7 @@ from schema.migrate import DDL_SETTINGS
 
 _QUIET_WITHIN_S = 20.0
 _LOOK_EVERY_S = 0.01
+_FORGOTTEN_S = 3 * 86_400
 _LAST = "node_events"
 """Its copied mark is cloned before it: what is there twice by that is dropped, what was missing would stay away."""
 
@@ -86,6 +87,15 @@ class Clones:
     def drop(self) -> None:
         """Let go of them, also of those that a killed predecessor has left."""
         self._clickhouse.command(f"DROP DATABASE IF EXISTS `{self.database}` SYNC")
+
+    def drop_forgotten(self, after_s: int = _FORGOTTEN_S) -> None:
+        """Let go of those that nobody reads any more: whoever made them was killed, and they keep parts on the disk."""
+        sql = (
+            "SELECT count() FROM system.tables WHERE database = {database:String}"
+            " HAVING count() > 0 AND max(metadata_modification_time) < now() - {after_s:Int64}"
+        )
+        if self._clickhouse.query(sql, {"database": self.database, "after_s": after_s}).result_rows:
+            self.drop()
 
     def parts(self, table: str) -> Sequence[PartSeen]:
         """Of one clone, in the order of their names."""

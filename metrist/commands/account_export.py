@@ -21,7 +21,7 @@ from metrist.environment import read_settings
 from schema import account_rows, account_samples
 from schema.account_rows import AccountRows
 from schema.accounts import AccountRow
-from schema.clickhouse_client import ClickHouse
+from schema.clickhouse_client import ClickHouse, open_clickhouse
 from schema.control.engine import reading
 
 
@@ -32,10 +32,12 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _export(found: Machine, name: str, folder: Path) -> None:
+    if found.settings.clickhouse_cluster:
+        raise StartRefused("samples of a cluster are exported by ClickHouse: SELECT … WHERE account = … FORMAT Parquet")
     with control.opened(found.settings) as opened:
         account = control.find_account(opened.engine, name)
         _refuse_used(folder)
-        with closing(ClickHouse(found.settings.clickhouse_url.get_secret_value(), timeout_s=600)) as clickhouse:
+        with closing(open_clickhouse(found.settings, timeout_s=600)) as clickhouse:
             told: dict[str, object] = {
                 **_control(opened.engine, account.id, folder),
                 **_samples(clickhouse, account.id, folder),

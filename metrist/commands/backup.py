@@ -14,7 +14,7 @@ from metrist.backup.repository import Damaged, Repository
 from metrist.backup.take import Sources, take
 from metrist.environment import read_settings
 from schema import migrate as clickhouse_migrate
-from schema.clickhouse_client import ClickHouse
+from schema.clickhouse_client import open_clickhouse
 from schema.control import migrate as control_migrate
 from schema.control.engine import open_control
 
@@ -38,7 +38,7 @@ def _take(repository: Repository, found: Machine, options: argparse.Namespace) -
         raise StartRefused(f"the spool {settings.spool_dir} is not here: run this beside an API process, or see --data")
     control = open_control(settings.database_url.get_secret_value())
     # A statement about a large table may take as long as it does.
-    with closing(ClickHouse(settings.clickhouse_url.get_secret_value(), timeout_s=600)) as clickhouse:
+    with closing(open_clickhouse(settings, timeout_s=600)) as clickhouse:
         control_migrate.check(control)
         clickhouse_migrate.check(clickhouse)
         before = _size(repository)

@@ -13,6 +13,7 @@ from metrist.reach import refuse_unreachable
 from metrist.releases.shelf import Shelf
 from schema import migrate as clickhouse_migrate
 from schema.clickhouse_client import open_clickhouse
+from schema.clones import Clones
 from schema.control import migrate as control_migrate
 from schema.control.engine import open_control
 
@@ -35,6 +36,8 @@ def _upgrade(settings: Settings, *, again: bool) -> None:
     control.dispose()
     with closing(open_clickhouse(settings)) as clickhouse:
         ran = clickhouse_migrate.upgrade(clickhouse, settings, or_newer=or_newer, again=again)
+        if not settings.clickhouse_cluster:
+            Clones(clickhouse).drop_forgotten()
     print(f"Control DB at {revision}; ClickHouse: {', '.join(ran) or 'nothing to do'}")
 
 

@@ -3,6 +3,7 @@
 import argparse
 from contextlib import closing
 
+from domain.errors import StartRefused
 from metrist import logs
 from metrist.backup import machine
 from metrist.backup.machine import Machine
@@ -11,7 +12,7 @@ from metrist.backup.put_back import Targets, contents, put_back, refuse_used
 from metrist.backup.repository import Damaged, Repository
 from metrist.datadir import write_private
 from metrist.environment import read_settings
-from schema.clickhouse_client import ClickHouse
+from schema.clickhouse_client import open_clickhouse
 
 
 def run(options: argparse.Namespace) -> None:
@@ -28,7 +29,9 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _restore(repository: Repository, moment: Moment, found: Machine) -> None:
-    with closing(ClickHouse(found.settings.clickhouse_url.get_secret_value(), timeout_s=600)) as clickhouse:
+    if found.settings.clickhouse_cluster:
+        raise StartRefused("a backup is restored into one ClickHouse; on a cluster use its own RESTORE … ON CLUSTER")
+    with closing(open_clickhouse(found.settings, timeout_s=600)) as clickhouse:
         targets = Targets(found.settings, clickhouse)
         refuse_used(targets)
         put_back(repository, moment, targets)

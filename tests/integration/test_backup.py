@@ -306,6 +306,16 @@ def test_a_kill_in_the_middle_leaves_the_last_good_one(source: Place, target: Pl
     assert source.clickhouse.query(sql).result_rows == [(0,)], "clones of a killed backup keep space"
 
 
+def test_clones_that_were_forgotten_go_and_those_in_use_stay(source: Place) -> None:
+    clones = Clones(source.clickhouse)
+    clones.prepare(clones.tables())
+    clones.fill(clones.tables())
+    clones.drop_forgotten()
+    assert clones.parts("samples")
+    clones.drop_forgotten(after_s=-1)
+    assert not clones.parts("samples") and source.counts() == [18] * 3
+
+
 def test_only_the_newest_moments_are_kept_and_what_they_need(source: Place, repository: Repository) -> None:
     taken = [back_up(repository, source)]
     for number in range(2):
