@@ -107,7 +107,8 @@ def _replica(platform: Platform, folder: Path, port: int) -> "subprocess.Popen[b
 @contextmanager
 def _proxied(folder: Path, api_port: int) -> Iterator[str]:
     url = f"http://127.0.0.1:{free_port()}"
-    told = {"SITE": f":{urlsplit(url).port}", "API_HOST": "localhost", "API_PORT": str(api_port), "HEALTH_PORT": str(free_port())}
+    told = {"SITE": f":{urlsplit(url).port}", "HEALTH_PORT": str(free_port())}
+    told |= {"API_HOST": "localhost", "API_PORT": str(api_port)}
     home = {name: str(folder) for name in ("HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME")}
     command = [CADDY, "run", "--config", ROOT / "deploy/compose/Caddyfile", "--adapter", "caddyfile"]
     with (folder / "caddy.log").open("wb") as log:

@@ -12,6 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from dashboards.download import wheel_name
+from metrist.releases import signing
+from metrist.releases.errors import ReleaseUntrusted
+from metrist.releases.source import read_index
+
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PACKAGES: list[str] = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
@@ -97,6 +102,34 @@ main(["--help"])
     command = [sys.executable, "-P", "-c", asked, str(site)]
     ran = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=60, check=False)
     assert ran.returncode == 0 and "usage: metrist" in ran.stdout, ran.stderr
+
+
+def test_a_release_of_it_is_one_that_hosts_trust(wheel: Path, tmp_path: Path) -> None:
+    """What the workflow's signing step does, with a key of our own."""
+    public = signing.make_key(tmp_path / "key.pem")
+    env = {**os.environ, "RELEASE_KEY": (tmp_path / "key.pem").read_text(), "METRIST": _metrist(tmp_path)}
+    folder, url = tmp_path / "release", "https://example.org/download/v1"
+    command = [ROOT / ".ci/release", wheel, folder, url]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert public in done.stdout and "PRIVATE" not in done.stdout + done.stderr
+    (entry,) = read_index(str(folder))
+    signing.verify(entry, signing.trusted(public))
+    with pytest.raises(ReleaseUntrusted):
+        signing.verify({**entry, "version": "9.9.9"}, signing.trusted(public))
+    assert entry["wheel"]["url"] == f"{url}/{wheel.name}"
+    subprocess.run(["sha256sum", "--check", "--strict", "SHA256SUMS"], cwd=folder, check=True, capture_output=True)
+    assert {path.name for path in folder.glob("*.whl")} == {wheel.name, wheel_name()}
+    del env["RELEASE_KEY"]
+    assert subprocess.run(command, env=env, capture_output=True, check=False).returncode == 1
+
+
+def _metrist(folder: Path) -> str:
+    """The command, from this tree."""
+    program = folder / "metrist"
+    program.write_text(f'#!/bin/sh\nPYTHONPATH={ROOT} exec {sys.executable} -P -m metrist "$@"\n')
+    program.chmod(0o755)
+    return str(program)
 
 
 @pytest.mark.long
