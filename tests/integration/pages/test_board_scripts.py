@@ -140,6 +140,64 @@ def test_any_text_is_written_in_no_time(page: Page) -> None:
     assert page.evaluate(script, [static.url_for("text.js"), texts]) < 5_000
 
 
+KNOWN = {
+    "nodes": {
+        "a": [{"standing": "online", "from_s": 0, "to_s": 40}, {"standing": "offline", "from_s": 40, "to_s": 60}],
+        "b": [{"standing": "late", "from_s": 30, "to_s": 50}],
+    },
+    "events": [{"node": "a", "at": 40, "title": "Offline", "detail": "no contact", "standing": "offline"}],
+    "conditions": [
+        {"condition": "Hot", "group": "a", "node": "a", "metrics": ["t"], "severity": "critical", "state": "firing",
+         "from_s": 50, "to_s": 90}
+    ],
+    "outages": [[70, 80]],
+    "refused": [{"at": 95, "node": "a", "what": "1 sample refused", "detail": "label too long"}],
+    "late": [{"node": "a", "from_s": 0, "to_s": 10, "at_s": 300}, {"node": "b", "from_s": 0, "to_s": 10, "at_s": 200}],
+}  # fmt: skip
+
+
+def test_of_periods_that_overlap_the_worst_is_seen(page: Page) -> None:
+    periods = [one for node in KNOWN["nodes"].values() for one in node if one["standing"] != "online"]  # type: ignore[attr-defined]
+    (found,) = call(page, "happened.js", "worst", [[periods, 0, 55]])
+    assert [(one["standing"], one["from_s"], one["to_s"]) for one in found] == [("late", 30, 40), ("offline", 40, 55)]
+    assert call(page, "happened.js", "worst", [[periods, 60, 90], [[], 0, 1]]) == [[], []]
+
+
+@pytest.mark.parametrize(
+    ("nodes", "at_s", "said"),
+    [
+        (["a"], 45, ["a offline: no contact"]),
+        (["a", "b"], 45, ["a offline: no contact", "b late"]),
+        (["a"], 55, ["a offline: no contact", "Hot (a): firing"]),
+        (["b"], 55, []),
+        (["b"], 75, ["Metrist was away and heard nobody"]),
+        (["a"], 94, ["a: 1 sample refused (label too long)"]),
+        (["a", "b"], 5, ["2 nodes: samples came up to 5m late"]),
+        (["a"], 5, ["a: samples came up to 5m late"]),
+    ],
+)
+def test_what_is_told_of_an_instant(page: Page, nodes: list[str], at_s: float, said: list[str]) -> None:
+    known = KNOWN | {"refused": [one for one in KNOWN["refused"] if one["node"] in nodes]}  # type: ignore[attr-defined]
+    assert call(page, "happened.js", "told", [[known, {"nodes": nodes, "metrics": ["t"]}, at_s, 2]]) == [said]
+    other = call(page, "happened.js", "told", [[known, {"nodes": nodes, "metrics": ["u"]}, 85, 2]])
+    assert other == [[]]
+
+
+@pytest.mark.parametrize(
+    ("nodes", "span", "said"),
+    [
+        (["a"], (42, 58), "a was offline"),
+        (["a", "b"], (30, 50), "a was offline, b was late"),
+        (["b"], (65, 85), "Metrist was away"),
+        (["a"], (90, 100), "a: 1 sample refused (label too long)"),
+        (["b"], (90, 100), ""),
+        (["a"], (0, 30), ""),
+    ],
+)
+def test_why_there_is_a_gap(page: Page, nodes: list[str], span: tuple[float, float], said: str) -> None:
+    assert call(page, "happened.js", "why", [[KNOWN, nodes, *span]]) == [said]
+
+
 def test_matchers_stand_apart_at_spaces_outside_quotes(page: Page) -> None:
     calls = [['node=$node  core!=0 device=~"a b"'], [""], ["a=1"], ['x="a \\" b" y=2']]
     assert call(page, "same.js", "same", [[{"a": 1, "b": [1]}, {"b": [1], "a": 1}], [[1, 2], [2, 1]]]) == [True, False]
