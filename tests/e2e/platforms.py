@@ -147,8 +147,12 @@ class Platform:
 
 def start_platform(folder: Path, *arguments: str, env: Mapping[str, str] | None = None, port: int = 0) -> Platform:
     """A platform with its data in `folder`/data; the caller stops it."""
-    port = port or free_port()
-    return Platform(folder / "data", (*arguments, "--port", str(port)), env or {}).start()
+    platform = Platform(folder / "data", (*arguments, "--port", str(port or free_port())), env or {})
+    try:
+        return platform.start()
+    except BaseException:  # nobody else would know of it
+        platform.stop()
+        raise
 
 
 def clean_environment() -> dict[str, str]:

@@ -119,11 +119,11 @@ def put_through(havoc: Havoc, disk: Disk, seconds: float) -> None:
     havoc.rage(quiet_s)
     havoc.freeze("engine", frozen_s)
     havoc.rage(quiet_s)
+    havoc.end("engine")
+    havoc.rage(quiet_s)
     if not disk.why_not:
         with disk.full():
             havoc.rage(quiet_s)
-    havoc.end("engine")
-    havoc.rage(quiet_s)
     havoc.kill_all()
     havoc.rage(quiet_s)
 
