@@ -32,8 +32,9 @@ from bench.registry import Registry
 from bench.report import Report
 from bench.visitors import Visitors
 from bench.vitals import Vitals, take
-from domain.channels import Kind, Secret, parse_target, webhook_config
+from domain.channels import Kind, Secret, webhook_config
 from domain.condition_specs import MetricRule, Spec
+from domain.egress import parse_target
 from domain.ids import AccountId
 from domain.monitors import EVERY, Target
 from domain.monitors import Spec as Script
@@ -52,7 +53,8 @@ MONITORS = 3
 
 GROWS_MB_H, GROWS_SHARE_H = 4.0, 0.05
 """A process is flat when it grows by less than the larger of these in an hour: 4 MB, a twentieth of its size."""
-FILES_H = 3.0
+FILES_H, FILES_SHARE_H = 3.0, 0.1
+"""Merges open and close files all the time, and a busy hour opens more connections to Redis, up to the pool's bound."""
 PARTS_MOST = 60
 CONTROL_MB_H = 10.0
 SPOOL_MB_MOST = 16.0
@@ -146,14 +148,15 @@ def _judge(report: Report, looks: Sequence[Vitals]) -> None:
             continue
         rss = [body.rss_mb for body in bodies]
         growth(f"{name}: RSS", rss, "MB", max(GROWS_MB_H, GROWS_SHARE_H * statistics.median(rss)))
-        growth(f"{name}: open files", [body.fds for body in bodies], "files", FILES_H)
-        growth(f"{name}: threads", [body.threads for body in bodies], "threads", FILES_H)
+        for what, counts in (("open files", [one.fds for one in bodies]), ("threads", [one.threads for one in bodies])):
+            growth(f"{name}: {what}", counts, what.split()[-1], max(FILES_H, FILES_SHARE_H * statistics.median(counts)))
     for table in sorted({table for look in late for table in look.parts}):
         peak(f"parts of {table}", [look.parts.get(table, 0) for look in late], "parts", PARTS_MOST)
     keys = [float(look.redis_keys) for look in late]
     growth("Redis keys", keys, "keys", KEYS_SHARE_H * statistics.median(keys))
     growth("Redis memory", [look.redis_mb for look in late], "MB", GROWS_MB_H)
-    growth("Redis clients", [look.redis_clients for look in late], "clients", FILES_H)
+    clients = [look.redis_clients for look in late]
+    growth("Redis clients", clients, "clients", max(FILES_H, FILES_SHARE_H * statistics.median(clients)))
     growth("control DB", [look.control_mb for look in late], "MB", CONTROL_MB_H)
     peak("spool", [look.spool_mb for look in late], "MB", SPOOL_MB_MOST)
     report.figure("soak disk, growth an hour", slope_h([x.at_s for x in late], [x.disk_mb for x in late]), "MB/h")
