@@ -132,7 +132,7 @@ def _given() -> Server:
 
 
 def _contained() -> Iterator[Server]:
-    if reason := _why_no_docker():
+    if reason := why_no_docker():
         pytest.skip(f"no real ClickHouse: {reason}")
     from testcontainers.core.container import DockerContainer
 
@@ -146,7 +146,7 @@ def _contained() -> Iterator[Server]:
         yield server
 
 
-def _why_no_docker() -> str:
+def why_no_docker() -> str:
     """Empty when a Docker engine answers. The `docker` package is asked last: when it fails, it leaves sockets open."""
     host = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
     if host.startswith("unix://"):
