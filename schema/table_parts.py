@@ -3,7 +3,6 @@
 from collections.abc import Callable, Generator
 from pathlib import Path
 
-from domain.errors import StartRefused
 from schema.clickhouse_client import ClickHouse
 from schema.migrate import DDL_SETTINGS
 from schema.samples import INSERT_SETTINGS
@@ -44,10 +43,7 @@ class TableParts:
         self._clickhouse.command(f"SYSTEM START MERGES `{table}`")
 
     def attach(self, table: str, part: str, write: Callable[[Path], None]) -> None:
-        """Add a part by its files, which `write` puts into a folder that is made for it.
-
-        Raises StartRefused where the files of ClickHouse are not at hand.
-        """
+        """Add a part by its files, which `write` puts into a folder that is made for it among ClickHouse's own."""
         folder = self._folder_of(table) / "detached" / part
         folder.mkdir(mode=0o750)
         write(folder)
@@ -64,10 +60,4 @@ class TableParts:
     def _folder_of(self, table: str) -> Path:
         sql = "SELECT data_paths[1] FROM system.tables WHERE database = {database:String} AND name = {name:String}"
         about = {"database": self._clickhouse.database, "name": table}
-        folder = Path(str(self._clickhouse.query(sql, about).result_rows[0][0]))
-        if not (folder / "detached").is_dir():
-            raise StartRefused(
-                "This backup holds ClickHouse's own files, and the ClickHouse that it is to go to is elsewhere: restore"
-                " it with --data into an empty folder, start that, and take a backup with --portable from there"
-            )
-        return folder
+        return Path(str(self._clickhouse.query(sql, about).result_rows[0][0]))

@@ -91,6 +91,11 @@ class Moment(msgspec.Struct, frozen=True):
         return {each.sha256: each for each in found}
 
     @property
+    def has_files(self) -> bool:
+        """Whether ClickHouse's own files are in it, which only the embedded one can be given."""
+        return any(part.form == "files" for table in self.tables for part in table.parts)
+
+    @property
     def bytes(self) -> int:
         """What it needs on disk, shared objects counted once."""
         return sum(each.bytes for each in self.objects().values())

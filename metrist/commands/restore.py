@@ -32,6 +32,11 @@ def _restore(repository: Repository, moment: Moment, found: Machine) -> None:
     if found.settings.clickhouse_cluster:
         raise StartRefused("a backup is restored into one ClickHouse; on a cluster use its own RESTORE … ON CLUSTER")
     with closing(open_clickhouse(found.settings, timeout_s=600)) as clickhouse:
+        if moment.has_files and not found.has_engine:
+            raise StartRefused(
+                "this backup holds ClickHouse's own files, and the ClickHouse that it is to go to is another: restore"
+                " it with --data into an empty folder, start that, and take a backup with --portable from there"
+            )
         targets = Targets(found.settings, clickhouse)
         refuse_used(targets)
         put_back(repository, moment, targets)

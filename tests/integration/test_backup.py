@@ -369,6 +369,10 @@ def test_the_commands_take_the_stores_that_the_environment_names(
         assert cli.main(["backup", folder, "--verify"]) == cli.main(["restore", folder]) == 1
         assert "DAMAGED" in capsys.readouterr().out
     use(monkeypatch, target)
+    files = Repository(repository.root.with_name("files"))
+    back_up(files, source)
+    assert cli.main(["restore", str(files.root)]) == 1
+    assert "--portable" in capsys.readouterr().err and target.clickhouse.query("SHOW TABLES").result_rows == []
     assert cli.main(["restore", folder]) == 0
     assert "METRIST_SECRET_KEY" in capsys.readouterr().out
     assert target.sums() == source.sums()
