@@ -86,6 +86,19 @@ def test_what_is_kept_opens_again_by_its_link(page: Page, platform: Platform) ->
     )
     page.wait_for_function(f"() => {points} >= 4", timeout=SOON_MS)
 
+    page.get_by_role("link", name="Recordings").click()
+    row = page.locator("tbody tr").first
+    expect(row).to_contain_text("Without a name")
+    row.get_by_role("button", name="Rename").click()
+    page.get_by_role("dialog").get_by_role("textbox").fill("the slow deploy")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_text("Its name is changed.")).to_be_visible()
+    expect(row).to_contain_text("the slow deploy")
+    row.get_by_role("button", name="Delete").click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    expect(page.get_by_text("It is off the list")).to_be_visible()
+    expect(page.get_by_text("the slow deploy")).to_have_count(0)
+
 
 def test_leaving_for_another_range_ends_the_live_view(page: Page) -> None:
     page.locator("[data-live-all]").click()

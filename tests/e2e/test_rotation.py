@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.e2e.platforms import Platform, clean_environment
 
-NODE, METRIC, INTERVAL_S = "rotated", "load.1m", 2
+NODE, METRIC, INTERVAL_S = "rotated", "load.1m", 3
 GAP_S = 3 * INTERVAL_S
 """A graph begins to show a gap."""
 SOON_MS = 20_000
