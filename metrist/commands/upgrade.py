@@ -20,14 +20,13 @@ LOOK_EVERY_S = 60.0
 
 def run(options: argparse.Namespace) -> None:
     """Do one of --check, --apply, --rollback and print what came of it; with --watch, --apply again and again."""
-    upgrade = open_upgrade(options.data)
     while options.watch:
         try:
-            print(upgrade.apply(), flush=True)
+            print(open_upgrade(options.data).apply(), flush=True)
         except UpgradeRefused as error:
             print(f"metrist: {error.detail}", file=sys.stderr, flush=True)
         time.sleep(LOOK_EVERY_S)
-        upgrade = open_upgrade(options.data)
+    upgrade = open_upgrade(options.data)
     if options.rollback:
         print(upgrade.rollback())
     elif options.apply:
