@@ -32,7 +32,8 @@ export class Board {
     const subject = (chart) => [...this.tiles.values()].find((tile) => tile.chart === chart).subject;
     const list = document.getElementById("happened");
     const button = document.querySelector("[data-events]");
-    this.overlay = new Overlay({ charts, subject, button, list, onSwitch: (isOn) => this.#remember(isOn) });
+    const isBusy = () => this.seen.some((tile) => tile.chart?.element.classList.contains("busy"));
+    this.overlay = new Overlay({ charts, isBusy, subject, button, list, onSwitch: (isOn) => this.#remember(isOn) });
   }
 
   /** In the address, where it is not as the dashboard has it. */

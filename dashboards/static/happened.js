@@ -84,7 +84,8 @@ function concerns({ node, metrics }, subject) {
   return isOfNode && (!metrics.length || metrics.some((metric) => subject.metrics.includes(metric)));
 }
 
-function standingOf({ state, severity }) {
+/** The name of the colour in which a state of a condition is drawn. */
+export function standingOf({ state, severity }) {
   if (state === "pending") return "pending";
   return BROKEN.includes(state) ? "error" : severity in { critical: 1, warning: 1, info: 1 } ? severity : "warning";
 }

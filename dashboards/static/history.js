@@ -2,22 +2,27 @@
 import { currentZone, onChange, read, write } from "./choices.js";
 import { nowS } from "./clock.js";
 import { duration } from "./format.js";
-import { WORSE } from "./happened.js";
+import { WORSE, standingOf, worst } from "./happened.js";
 import { instant } from "./ticks.js";
 
 const CLOSEST = 0.001; // of the window: bands nearer to each other than this are one
 const AROUND = 0.5; // of the window is fetched on each side, so that a step to the side shows its bands at once
 const TICK_MS = 5000;
+const STALE_S = 30; // what reaches up to now is asked for again after so long
 
 /** The states under the graphs: one gradient that all of them share, so that forty cost as much as one. */
 export class Past {
+  #name;
   #address;
   #root;
   #known = { fromS: 0, toS: -1, periods: [] };
   #window = [0, 0];
   #asking = null;
+  #toldS = 0; // when the server was asked last
+  #conditions = []; // periods in which one was not ok
 
   constructor(name, root) {
+    this.#name = name;
     this.#address = `/api/v1/nodes/${encodeURI(name)}/events`;
     this.#root = root;
     const button = document.querySelector("[data-bands]");
@@ -30,12 +35,14 @@ export class Past {
     this.#window = [fromS, toS];
     this.#paint();
     if (fromS < this.#known.fromS || Math.min(toS, nowS()) > this.#reachesS()) this.refresh();
+    else if (toS > this.#toldS && nowS() - this.#toldS > STALE_S) this.refresh(); // conditions come and go meanwhile
   }
 
   /** Ask anew: something has happened. */
   async refresh() {
     this.#asking?.abort();
     const asking = (this.#asking = new AbortController());
+    this.#toldS = nowS(); // also when nothing comes back: it is tried again as late as that
     const [fromS, toS] = this.#window;
     const beyond = (toS - fromS) * AROUND;
     const query = new URLSearchParams({ from: Math.floor(fromS - beyond), to: Math.ceil(toS + beyond) });
@@ -45,6 +52,7 @@ export class Past {
       const { from_s, to_s, periods } = await answer.json();
       this.#known = { fromS: from_s, toS: to_s, periods };
       this.#paint();
+      await this.#askConditions(query, asking.signal);
     } catch {
       // superseded, or the server is away: what is known stays
     }
@@ -54,6 +62,32 @@ export class Past {
   standingAt(atS) {
     const found = this.#periods().find(({ from_s, to_s }) => from_s <= atS && atS < to_s);
     return !found || found.standing === "online" ? "" : found.standing;
+  }
+
+  async #askConditions(query, signal) {
+    query.set("node", this.#name);
+    const answer = await fetch(`/conditions/overlay.json?${query}`, { signal, headers: { accept: "application/json" } });
+    if (!answer.ok) return;
+    this.#conditions = (await answer.json()).periods.map((one) => ({ ...one, standing: standingOf(one) }));
+    this.paintConditions();
+  }
+
+  /** In the lane above each graph, what conditions on its metric said. */
+  paintConditions() {
+    const [fromS, toS] = this.#window;
+    for (const panel of this.#root.querySelectorAll(".panel")) {
+      const found = bands(worst(this.#of(panel.dataset.metric), fromS, toS), fromS, toS);
+      panel.querySelector(".plot").style.setProperty("--lane-of-conditions", gradient(found, "lane"));
+    }
+  }
+
+  /** What conditions on a metric said at an instant, in lines of words. */
+  toldAt(metric, atS) {
+    return this.#of(metric).filter(({ from_s, to_s }) => from_s <= atS && atS < to_s).map(({ condition, state }) => `${condition}: ${state}`);
+  }
+
+  #of(metric) {
+    return this.#conditions.filter(({ metrics }) => metrics.includes(metric));
   }
 
   /** Until when `known` holds: what was still so when it was asked is taken to last until the server tells of a change. */
@@ -74,6 +108,7 @@ export class Past {
   #paint() {
     const inside = within(this.#periods(), ...this.#window);
     this.#root.style.setProperty("--bands", gradient(bands(inside, ...this.#window)));
+    if (this.#conditions.length) this.paintConditions();
     const share = onlineShare(inside);
     const element = document.getElementById("share");
     element.hidden = share === null;

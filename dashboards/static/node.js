@@ -292,6 +292,7 @@ linkCursors(root, {
   seen,
   zone: currentZone,
   standing: (atS) => past.standingAt(atS),
+  told: (panel, atS) => past.toldAt(panel.metric, atS),
   onSelect: (fromS, toS) => {
     go(absolute(fromS, toS));
     document.getElementById("announce").textContent = `Showing ${instant(fromS, currentZone())} to ${instant(toS, currentZone())}`;

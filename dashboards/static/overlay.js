@@ -24,12 +24,13 @@ export class Overlay {
 
   /**
    * charts   () → the charts of the page
+   * isBusy   () → whether a graph still waits for its lines
    * subject  (chart) → {nodes, metrics} that it is about
    * button   switches it on and off;  list  a <details> that tells all of it in words
    * onSwitch (isOn)
    */
-  constructor({ charts, subject, button, list, onSwitch }) {
-    Object.assign(this, { charts, subject, button, list });
+  constructor({ charts, isBusy = () => false, subject, button, list, onSwitch }) {
+    Object.assign(this, { charts, isBusy, subject, button, list });
     button.addEventListener("click", () => {
       this.isOn = !this.isOn;
       onSwitch(this.isOn);
@@ -69,7 +70,7 @@ export class Overlay {
   #wait() {
     const [fromS, toS] = this.#window;
     clearTimeout(this.#timer);
-    if (this.isOn && toS > fromS) this.#timer = setTimeout(() => this.#ask(), QUIET_MS);
+    if (this.isOn && toS > fromS) this.#timer = setTimeout(() => (this.isBusy() ? this.#wait() : this.#ask()), QUIET_MS);
   }
 
   async #ask() {

@@ -27,7 +27,7 @@ export class Panel {
     this.loaded = null; // the window whose data is here
     for (const item of this.legend.querySelectorAll("[data-line]")) this.#adopt(item, JSON.parse(item.dataset.line));
     this.legend.addEventListener("click", (event) => this.#pick(event));
-    this.plot.append(div("cursor"), div("selection"));
+    this.plot.append(Object.assign(div("lane"), { hidden: false }), div("cursor"), div("selection"));
   }
 
   /** Replace all data with an answer of the server's. */

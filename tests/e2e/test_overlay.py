@@ -1,37 +1,55 @@
-"""What happened while graphs were drawn, in Chromium: bands, words at the pointer, a list; in explorer and dashboards."""
+"""What happened while graphs were drawn, in Chromium: bands, words at the pointer, a list; wherever graphs are."""
 
 import json
 import re
-import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qs, urlsplit
+from uuid import uuid4
 
 import httpx
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Request, expect
-from sqlalchemy import select
+from sqlalchemy import Engine, select
 
+from domain.condition_specs import MetricRule, Spec
+from domain.conditions import Reading, Severity, advance, first
+from domain.evaluation import Move, group
+from domain.ids import AccountId
 from domain.nodes import NodeState
-from schema import nodes
+from domain.query import Query
+from schema import conditions, nodes, statuses
 from schema.control.engine import open_control, reading
-from schema.control.tables import accounts
+from schema.control.tables import api_keys
+from schema.statuses import Judged
 from tests.e2e.accessibility import serious_problems
 from tests.e2e.platforms import Platform
 
 METRIC = "pumps.flow"
 GONE, HERE = "pump-1", "pump-2"
+CONDITION = "Flow is high"
 BANDS = "() => getComputedStyle(document.querySelector('.chart .canvas')).backgroundImage"
 LANE = "() => getComputedStyle(document.querySelector('.chart .lane')).backgroundImage"
 
 
+NOW = datetime.now(UTC)
+HOUR = f"from={int(NOW.timestamp()) - 3_600}&to={int(NOW.timestamp())}"
+FIRED_S = int(NOW.timestamp() - 300) // 10 * 10
+FIRED = (FIRED_S + 4 - int(NOW.timestamp()) + 3_600) / 3_600
+"""Where in that hour the condition fired; ten seconds later it was looked at again, and all was well."""
+
+
 @pytest.fixture(scope="module")
 def told(platform: Platform) -> Platform:
-    """A platform on which one of two nodes was silent, and known to be offline, from 40 to 20 minutes ago."""
-    now = datetime.now(UTC)
+    """A platform on which one of two nodes was silent, and known to be offline, from 40 to 20 minutes ago.
+
+    The other one's flow was too high for a moment five minutes ago.
+    """
+    now = NOW
     control = open_control(platform.settings()["METRIST_DATABASE_URL"])
     with reading(control) as conn:
-        account_id = conn.execute(select(accounts.c.id)).scalar_one()
+        key_id = platform.key.split("_")[1]
+        account_id = conn.execute(select(api_keys.c.account_id).where(api_keys.c.id == key_id)).scalar_one()
     for name in (GONE, HERE):
         nodes.register(control, account_id, name, None, now - timedelta(hours=2))
     node = nodes.find(control, account_id, GONE)
@@ -39,8 +57,9 @@ def told(platform: Platform) -> Platform:
     for minutes, state in ((39, NodeState.LATE), (38, NodeState.OFFLINE), (20, NodeState.ONLINE)):
         at = now - timedelta(minutes=minutes)
         nodes.transition(control, account_id, node.id, state, cause="no contact for 30 s", now=at)
+    _fire(control, account_id, datetime.fromtimestamp(FIRED_S, UTC))
     control.dispose()
-    now_s = int(time.time())
+    now_s = int(now.timestamp())
     snapshots = [
         {"node": node, "ts": ts, "metrics": {METRIC: 5.0 + ts % 60}}
         for node in (GONE, HERE)
@@ -52,6 +71,18 @@ def told(platform: Platform) -> Platform:
     assert answer.status_code == 202
     platform.wait_until(lambda: METRIC in platform.get("/api/v1/metrics").text)
     return platform
+
+
+def _fire(control: Engine, account_id: AccountId, at: datetime) -> None:
+    """As evaluation does it."""
+    rule = MetricRule(Query("A", METRIC, by=("node",)), 60, 10, ">", 1e6)
+    spec = Spec(rule, severity=Severity.CRITICAL)
+    condition = conditions.create(control, account_id, CONDITION, spec, at, actor=f"user/{uuid4()}")
+    reading = Reading(2e6, is_over=True, is_clear=False, severity=Severity.CRITICAL)
+    after, transition = advance(first(at), condition.spec.policy, reading, at)
+    move = Move(group({"node": HERE}), first(at), after, transition, at)
+    judged = Judged([condition], at, at + timedelta(seconds=10), 10, [(condition, move)])
+    statuses.record(control, account_id, [judged], datetime.now(UTC))
 
 
 @pytest.fixture(scope="module")
@@ -94,14 +125,14 @@ def overlays(page: Page) -> list[Request]:
 
 
 def point_at(page: Page, share: float) -> None:
-    box = page.locator(".chart .plot").first.bounding_box()
+    box = page.locator(".panel .plot").first.bounding_box()
     assert box
     page.mouse.move(box["x"] + 52 + (box["width"] - 70) * share, box["y"] + box["height"] / 2)
 
 
 def cursor(page: Page) -> str:
     page.wait_for_timeout(100)
-    return page.locator(".chart .cursor").first.get_attribute("data-told") or ""
+    return page.locator(".panel .cursor").first.get_attribute("data-told") or ""
 
 
 def test_a_gap_says_why_at_the_pointer_below_the_graph_and_to_a_screen_reader(
@@ -157,6 +188,27 @@ def test_it_is_switched_off_in_the_address(told: Platform, browse: Callable[...,
     page.locator("[data-events]").click()
     expect(page.locator(".chart .gaps")).to_be_visible()
     assert "events" not in parse_qs(urlsplit(page.url).query)
+
+
+def test_a_condition_that_fired_is_told_on_explorer_and_node_page(told: Platform, browse: Callable[..., Page]) -> None:
+    page = browse()
+    page.goto(f"{told.url}/explore?A={METRIC}&A.match=node={HERE}&{HOUR}")
+    expect(page.locator("#happened summary b")).not_to_have_text("none", timeout=15_000)
+    assert "linear-gradient" in page.evaluate(LANE)
+    point_at(page, FIRED)
+    assert f"{CONDITION} ({HERE}): firing" in cursor(page)
+    page.locator("#happened summary").click()
+    expect(page.locator("#happened .events li", has_text=CONDITION)).to_contain_text("firing")
+    page.goto(f"{told.url}/explore?A=other.metric&A.match=node={HERE}&{HOUR}")
+    expect(page.locator(".chart.empty")).to_be_visible(timeout=15_000)
+    page.wait_for_timeout(600)
+    expect(page.locator("#happened .events li", has_text=CONDITION)).to_have_count(0)
+    page.goto(f"{told.url}/nodes/{HERE}?{HOUR}")
+    page.wait_for_function(
+        "() => getComputedStyle(document.querySelector('.panel .lane')).backgroundImage.includes('lin')"
+    )
+    point_at(page, FIRED)
+    assert cursor(page) == f"{CONDITION}: firing"
 
 
 def board(told: Platform, page: Page, **more: object) -> str:
