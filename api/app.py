@@ -143,7 +143,7 @@ def create_app(settings: Settings) -> FastAPI:
         oauth,
         download,
         installer,
-            static,
+        static,
     ):
         app.include_router(part.router)
     problems.install(app)
