@@ -2,62 +2,18 @@
 
 import re
 import time
-from collections.abc import Iterator
-from urllib.parse import urlsplit
 
-import pytest
 import standardwebhooks
-import trustme
 from playwright.sync_api import Browser, Page, expect
 
-from tests.e2e.platforms import Platform, start_platform
-from tests.mail_server import MailServer, receiving_mails
+from tests.e2e.platforms import Platform
+from tests.e2e.telling import confirm, mails, make_mailbox, make_webhook, page, platform
+from tests.mail_server import MailServer
 from tests.receiver import Receiver, receiver
 
-__all__ = ["receiver"]
+__all__ = ["mails", "page", "platform", "receiver"]
 SHOWN_WITHIN_MS = 15_000
 SENT_WITHIN_S = 5
-
-
-@pytest.fixture(scope="module")
-def mails() -> Iterator[MailServer]:
-    with receiving_mails(trustme.CA(), "none") as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def platform(mails: MailServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
-    env = {
-        "METRIST_EGRESS_ALLOW": "127.0.0.1",
-        "METRIST_SMTP_URL": f"smtp://127.0.0.1:{mails.port}?tls=none",
-        "METRIST_SMTP_FROM": "Metrist <metrist@example.org>",
-    }
-    started = start_platform(tmp_path_factory.mktemp("channels"), env=env)
-    yield started
-    started.stop()
-
-
-@pytest.fixture(scope="module")
-def page(browser: Browser, platform: Platform) -> Iterator[Page]:
-    """Signed in; whatever the browser complains of fails the test."""
-    context, complaints = browser.new_context(viewport={"width": 1280, "height": 900}), []
-    context.on("weberror", lambda error: complaints.append(str(error.error)))
-    context.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
-    opened = context.new_page()
-    opened.goto(platform.sign_in_url)
-    opened.get_by_role("button", name=re.compile("Sign in|Continue")).first.click()
-    yield opened
-    context.close()
-    assert [said for said in complaints if "422" not in said] == []  # a refused form is one for Chromium
-
-
-def make_webhook(page: Page, platform: Platform, name: str, url: str) -> str:
-    """Make one on the page; returns its signing secret."""
-    page.goto(f"{platform.url}/channels")
-    page.get_by_label("Name").fill(name)
-    page.locator("[name=url]").fill(url)
-    page.get_by_role("button", name="Make the channel").click()
-    return page.locator("#secret").inner_text()
 
 
 def test_a_webhook_is_made_tested_and_seen(page: Page, platform: Platform, receiver: Receiver) -> None:
@@ -94,30 +50,20 @@ def test_what_fails_shows_each_try(page: Page, platform: Platform, receiver: Rec
 def test_a_webhook_to_our_own_stores_is_not_even_made(page: Page, platform: Platform) -> None:
     make = page.get_by_role("button", name="Make the channel")
     page.goto(f"{platform.url}/channels")
-    page.get_by_label("Name").fill("metadata")
+    page.locator("input[name=name]").fill("metadata")
     page.locator("[name=url]").fill("http://169.254.169.254/latest/meta-data")
     with page.expect_response(lambda answer: answer.status == 422):
         make.click()
     expect(page.get_by_role("alert")).to_contain_text("METRIST_EGRESS_ALLOW")
-    expect(page.get_by_label("Name")).to_have_value("metadata")
+    expect(page.locator("input[name=name]")).to_have_value("metadata")
 
 
 def test_an_address_is_confirmed_from_its_mail(
     page: Page, platform: Platform, mails: MailServer, browser: Browser
 ) -> None:
-    page.goto(f"{platform.url}/channels?kind=email")
-    page.get_by_label("Name").fill("operations")
-    page.get_by_label("E-mail address").fill("ops@example.org")
-    page.get_by_role("button", name="Make the channel").click()
-    (question,) = mails.wait_for(1)
-    body = question.get_body(("plain",))
-    assert body
-    (link,) = re.findall(r"https?://\S+/mail/confirm/\S+", body.get_content())
+    link = make_mailbox(page, platform, mails, "operations", "ops@example.org")
     stranger = browser.new_context()
-    reader = stranger.new_page()
-    reader.goto(platform.url + urlsplit(link).path)
-    reader.get_by_role("button", name="Yes, send them").click()
-    expect(reader.get_by_role("heading", name="You will be told")).to_be_visible()
+    confirm(stranger.new_page(), link)
     stranger.close()
     page.reload()
     page.get_by_role("button", name="Send a test").click()
