@@ -10,6 +10,7 @@ from domain import tokens
 from domain.accounts import Role
 from domain.errors import NotFound
 from domain.ids import AccountId, UserId
+from domain.own_account import ACCOUNT
 from schema import events
 from schema.control.engine import reading
 from schema.control.tables import accounts, memberships, sessions, sign_in_links, users
@@ -229,7 +230,10 @@ def _start(conn: Connection, user_id: UserId, now: datetime, terms: Terms) -> st
 
 
 def _find_viewer(conn: Connection, token_hash: bytes, now: datetime) -> Sequence[RowMapping]:
-    """The session with its user and each of their accounts: the chosen one first, then as they joined them."""
+    """The session with its user and each of their accounts: the chosen one first, then as they joined them.
+
+    The platform's own comes last: nobody signs in to look at that.
+    """
     joined = (
         select(*SEEN, *(accounts.c.id.label("account_id"), accounts.c.name.label("account_name"), memberships.c.role))
         .select_from(sessions)
@@ -238,7 +242,7 @@ def _find_viewer(conn: Connection, token_hash: bytes, now: datetime) -> Sequence
         .join(accounts, accounts.c.id == memberships.c.account_id)
     )
     chosen_first = (accounts.c.id == sessions.c.account_id).desc().nulls_last()
-    order = (chosen_first, memberships.c.granted_at, accounts.c.id)
+    order = (chosen_first, accounts.c.id == ACCOUNT, memberships.c.granted_at, accounts.c.id)
     theirs = joined.where(sessions.c.token_hash == token_hash, _is_good(now))
     return conn.execute(theirs.order_by(*order).limit(ACCOUNTS_MOST)).mappings().all()
 

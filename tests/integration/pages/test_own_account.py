@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 from pydantic import SecretStr
+from sqlalchemy import update
 
 from domain import own_dashboard
 from domain.accounts import Role
@@ -17,7 +18,10 @@ from domain.own_account import ACCOUNT, DASHBOARD
 from schema import accounts, api_keys, dashboards, memberships, own_account, sessions, users
 from schema.control import migrate as control_migrate
 from schema.control.engine import open_control
+from schema.control.tables import memberships as members
 from tests.integration.pages.site import HTML, WITHIN_S, Site, Tenant, free_port, new_link, new_tenant, serving
+
+EARLIER = datetime(2020, 1, 1, tzinfo=UTC)
 
 
 @pytest.fixture(scope="module")
@@ -148,6 +152,17 @@ def test_operators_find_page_and_dashboard_and_nobody_else(
     opened = page(own, operator, "/settings/platform/dashboard", x="")
     assert (opened.status_code, opened.headers["location"]) == (303, f"/dashboards/{DASHBOARD}")
     assert "Metrist itself" in page(own, operator, f"/dashboards/{DASHBOARD}").text
+
+
+def test_who_operates_signs_in_to_an_account_of_theirs(own: Site, key: str, operator: Tenant) -> None:
+    session = sessions.redeem(own.control, new_link(own, operator.email), datetime.now(UTC))
+    assert session
+    with own.control.begin() as conn:  # as of a platform that knew its operators before they had an account
+        earlier = update(members).where(members.c.account_id == ACCOUNT).values(granted_at=EARLIER)
+        conn.execute(earlier)
+    viewer = sessions.find(own.control, session, datetime.now(UTC))
+    assert viewer and viewer.account_id == operator.account_id
+    assert ACCOUNT in {account.account_id for account in viewer.accounts}
 
 
 def test_operators_are_those_whom_the_settings_name(own: Site, key: str, operator: Tenant, other: Tenant) -> None:
