@@ -78,7 +78,7 @@ def test_a_fleet_loses_and_doubles_nothing_whatever_falls(
             with simulated(platform, agents) as fleet:
                 torrent.start()
                 put_through(havoc, disk, seconds)
-                platform.wait_until(lambda: all_heard(platform, time.time() - 30, agents), SETTLE_S)
+                platform.wait_until(lambda: all_heard(platform, time.time() - 60, agents), LONG_SETTLE_S)
             torrent.stop(LONG_SETTLE_S)
             stop_writers(platform, writers, SETTLE_S)
             platform.wait_until(lambda: is_drained(platform), LONG_SETTLE_S)
@@ -102,7 +102,7 @@ def simulated(platform: Platform, agents: int) -> Iterator[Fleet]:
     """Agents that hold their pings, and send snapshots of their own."""
     address = urlsplit(platform.url)
     assert address.hostname and address.port
-    plan = Plan(address.hostname, address.port, platform.key, waits=True, snapshot_every_s=10, timeout_s=10)
+    plan = Plan(address.hostname, address.port, platform.key, waits=True, snapshot_every_s=10)
     fleet = Fleet(plan, agents).start()
     try:
         yield fleet
