@@ -14,10 +14,10 @@ run: $(VENV)/.installed
 test: $(VENV)/.tested
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports --no-cache && $(BIN)/mypy
 	@# Machines that run this are shared; what fails for want of time gets one more chance, what is wrong fails again.
-	@# Whole platforms and browsers take turns; the rest runs in two processes.
+	@# In two processes, a file of tests in one of them: most of the time of whole platforms and browsers is waiting.
 	@code=0; \
 	$(BIN)/pytest -n 2 --dist loadfile tests/unit tests/integration $(ARGS) || code=$$?; [ $$code -le 1 ] || exit $$code; \
-	$(BIN)/pytest tests/e2e $(ARGS) || code=$$?; [ $$code -le 1 ] || exit $$code; \
+	$(BIN)/pytest -n 2 --dist loadfile tests/e2e tests/containers $(ARGS) || code=$$?; [ $$code -le 1 ] || exit $$code; \
 	[ $$code -eq 0 ] || { echo "Once more, only what has failed:"; $(BIN)/pytest --last-failed --last-failed-no-failures none $(ARGS); }
 
 check: $(VENV)/.tested
