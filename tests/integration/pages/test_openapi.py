@@ -28,7 +28,7 @@ from schema import api_keys, dashboards, shares
 from tests.integration.pages.site import Site, Tenant, new_tenant
 
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
-EXAMPLES, EXAMPLES_LONG = 25, 1_000
+EXAMPLES, EXAMPLES_LONG = 15, 1_000
 ANSWERED = (202, 400, 404, 413, 422)
 """How bytes that are no good are answered: snapshots are refused one by one, and a push needs no body."""
 HELD_S = 0.02
