@@ -34,7 +34,7 @@ from dashboards import node_history
 from dashboards.conditions import overlay as condition_overlay
 from dashboards.headers import require_same_origin
 from domain import history, lateness
-from domain.errors import InvalidBody, InvalidQuery, MalformedBody, StoreUnavailable
+from domain.errors import InvalidQuery, StoreUnavailable
 from domain.events import Event
 from domain.history import STANDINGS, Period
 from domain.ids import AccountId
@@ -103,13 +103,7 @@ async def post_overlay(request: Request) -> Response:
 
 
 async def _asked(request: Request) -> _Body:
-    raw = await body.read(request, BODY_MAX_BYTES)
-    try:
-        asked = msgspec.json.decode(raw, type=_Body)
-    except msgspec.ValidationError as error:
-        raise InvalidBody(f"the body is not of the expected shape: {error}") from error
-    except msgspec.DecodeError as error:
-        raise MalformedBody(f"the body is not JSON: {error}") from error
+    asked = body.decoded(await body.read(request, BODY_MAX_BYTES), _Body)
     asked.metrics = asked.metrics[:METRICS_MAX]
     asked.nodes = [name for name in asked.nodes if _is_node(name)]
     return asked

@@ -292,3 +292,9 @@ class Health(TypedDict):
     """The process answers."""
 
     status: Literal["ok"]
+
+
+class Ready(TypedDict):
+    """How the platform is; each part of it is told beside `status`, under its own name."""
+
+    status: Literal["ready", "degraded", "not ready"]
