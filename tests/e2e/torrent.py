@@ -22,17 +22,17 @@ METRIC = "torrent.m"
 
 
 class Torrent:
-    """Bodies of `nodes` snapshots with ten metrics each, `samples_per_s` in all; late ones go as fast as they can."""
+    """Bodies of `nodes` snapshots with ten metrics each, `samples_per_s` for so many seconds; late ones go at once."""
 
-    def __init__(self, platform: Platform, nodes: int, samples_per_s: float) -> None:
+    def __init__(self, platform: Platform, nodes: int, samples_per_s: float, seconds: float) -> None:
         self.post = Post(platform)
         self._nodes = nodes
         self._every_s = nodes * METRICS / samples_per_s
+        self._planned = round(seconds / self._every_s)
         self._shapes = [_shape(nodes, shift) for shift in range(SHAPES)]
         self._numbers = itertools.count()
         self._taking, self._counting = threading.Lock(), threading.Lock()
         self._sent = 0
-        self._stopping = threading.Event()
         self._threads = [threading.Thread(target=self._run, args=(n,), daemon=True) for n in range(CONNECTIONS)]
 
     @property
@@ -57,13 +57,13 @@ class Torrent:
             thread.start()
         return self
 
-    def stop(self, within_s: float) -> None:
-        """Begin no more, and wait until what was begun is acknowledged."""
-        self._stopping.set()
-        deadline = time.monotonic() + within_s
+    def finish(self, within_s: float) -> float:
+        """Wait until all of it is acknowledged; returns for how long."""
+        began = time.monotonic()
         for thread in self._threads:
-            thread.join(max(0.0, deadline - time.monotonic()))
-            assert not thread.is_alive(), f"not acknowledged after {within_s:g} s: {self.post.codes}"
+            thread.join(max(0.0, began + within_s - time.monotonic()))
+            assert not thread.is_alive(), f"{self._sent} of {self._planned} after {within_s:g} s: {self.post.codes}"
+        return time.monotonic() - began
 
     def _run(self, seed: int) -> None:
         rng = random.Random(seed)
@@ -80,10 +80,10 @@ class Torrent:
     def _next(self) -> int | None:
         """The next number when its time has come; None at the end."""
         with self._taking:
-            if self._stopping.is_set():
-                return None
             number = next(self._numbers)
-            self._stopping.wait(max(0.0, self._began + number * self._every_s - time.monotonic()))
+            if number >= self._planned:
+                return None
+            time.sleep(max(0.0, self._began + number * self._every_s - time.monotonic()))
             return number
 
     def _send(self, client: httpx.Client, number: int) -> bool:
