@@ -166,8 +166,6 @@ def _inlined(schema: Any, parts: Mapping[str, Any]) -> Any:
     found = {key: _inlined(value, parts) for key, value in schema.items() if key not in ("$ref", "discriminator")}
     if "$ref" in schema:
         found = {**_inlined(parts[schema["$ref"].removeprefix("#/")], parts), **found}
-    if isinstance(found.get("items"), list):  # of a tuple, as JSON Schema once said it
-        found |= {"prefixItems": found["items"], "items": False}
     if isinstance(found.get("title"), str):
         found["title"] = found["title"].strip("_")
     return found

@@ -1,10 +1,14 @@
 """The shapes of answers that are put together by hand, for the OpenAPI document."""
 
-from typing import Any, Literal, NotRequired, TypedDict
+from typing import Annotated, Any, Literal, NotRequired, TypedDict
+
+import msgspec
 
 from domain.monitors import Spec, Target
 
 Numbers = list[float | None]
+Pair = Annotated[list[float], msgspec.Meta(min_length=2, max_length=2)]
+"""A list, for tests that are driven by the document misread a tuple's `prefixItems`."""
 
 
 class SeriesLine(TypedDict):
@@ -236,7 +240,7 @@ class OverlayAnswer(TypedDict):
     events: list[OverlayEvent]
     conditions: list[OverlayCondition]
     is_cut: bool
-    outages: list[tuple[float, float]]
+    outages: list[Pair]
     refused: list[OverlayRefusal]
     late: list[OverlayLate]
     left_out: int
