@@ -142,7 +142,7 @@ export class Overlay {
     const [fromS, toS] = this.#window;
     const wanted = this.#wanted();
     listEvents(this.list, this.isOn ? this.#known : NOTHING, { nodes: [...wanted.nodes], metrics: [...wanted.metrics] }, fromS, toS);
-    this.list.hidden = !this.isOn;
+    this.list.hidden = !this.isOn || !(wanted.nodes.size + wanted.metrics.size); // about nothing, nothing happened
   }
 }
 
