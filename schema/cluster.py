@@ -22,7 +22,7 @@ SPREAD: Final[Mapping[str, str]] = dict.fromkeys(
     ("samples", "samples_1m", "samples_1h", "series", "ingest_series"), BY_SERIES
 )
 """Table → what decides the shard of a row."""
-EVERYWHERE: Final = frozenset({"node_events", "node_events_copied", "migrations"})
+EVERYWHERE: Final = frozenset({"node_events", "node_events_copied", "monitor_runs", "migrations"})
 ENTRY: Final = frozenset({"ingest"})
 
 _TABLE = re.compile(
