@@ -38,19 +38,23 @@ class Stores:
 
 
 def open_stores(settings: Settings) -> Stores:
-    """Clients for the URLs of the settings; none connects before its first use.
-
-    One retry, at once, is for a connection that a restarted Redis has closed; whoever calls knows how to wait.
-    """
-    client = redis.Redis.from_url(
-        settings.redis_url.get_secret_value(),
-        socket_timeout=_REDIS_TIMEOUT_S,
-        socket_connect_timeout=_REDIS_TIMEOUT_S,
-        retry=Retry(NoBackoff(), 1),
-    )
+    """Clients for the URLs of the settings; none connects before its first use."""
     return Stores(
         settings,
         control=open_control(settings.database_url.get_secret_value()),
-        redis=client,
+        redis=open_redis(settings),
         clickhouse=open_clickhouse(settings),
+    )
+
+
+def open_redis(settings: Settings, waits_s: float = 0.0) -> redis.Redis:
+    """A client for who asks questions that Redis may hold for `waits_s`; it connects on first use.
+
+    One retry, at once, is for a connection that a restarted Redis has closed; whoever calls knows how to wait.
+    """
+    return redis.Redis.from_url(
+        settings.redis_url.get_secret_value(),
+        socket_timeout=waits_s + _REDIS_TIMEOUT_S,
+        socket_connect_timeout=_REDIS_TIMEOUT_S,
+        retry=Retry(NoBackoff(), 1),
     )

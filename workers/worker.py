@@ -35,7 +35,7 @@ from workers.evaluate import evaluate
 from workers.prune import prune
 from workers.queues import JOB_TIMEOUT_S, open_queues
 from workers.roll_out import roll_out
-from workers.stores import Stores, open_stores
+from workers.stores import Stores, open_redis, open_stores
 
 log = structlog.get_logger()
 JOBS: dict[str, Callable[..., None]] = {
@@ -50,6 +50,8 @@ JOBS: dict[str, Callable[..., None]] = {
 """Name in the queue → what is called with the stores, now, and the ids in the queue."""
 MAINTENANCE_S = 30
 _DEQUEUE_S = 15
+_RQ_MORE_S = 10
+"""RQ wants a connection to be so much more patient than it waits for a job."""
 _SIGN_EVERY_S = 5.0
 _HUNG_S = JOB_TIMEOUT_S + 30
 """Without a turn of its loop for so long the worker hangs, and shows no sign of life."""
@@ -101,10 +103,11 @@ class Worker(SimpleWorker):
     job_class = Job
     max_connection_wait_time = _LONGEST_BACKOFF_S
 
-    def __init__(self, stores: Stores, stopping: threading.Event) -> None:
+    def __init__(self, stores: Stores, waiting: redis.Redis, stopping: threading.Event) -> None:
+        """`waiting` is for this loop alone: a connection that others have made would give up before a job comes."""
         super().__init__(
-            open_queues(stores.redis),
-            connection=stores.redis,
+            open_queues(waiting),
+            connection=waiting,
             serializer=JSONSerializer,
             worker_ttl=_DEQUEUE_S + 15,  # RQ waits 15 s less than this for a job, and does its maintenance in between
             maintenance_interval=MAINTENANCE_S,
@@ -152,8 +155,9 @@ def _work(stores: Stores, stopping: threading.Event) -> bool:
     """Work until asked to stop or Redis is lost; False when Redis was not even found."""
     started = False
     Worker.turned_at = time.monotonic()
+    waiting = open_redis(stores.settings, waits_s=_DEQUEUE_S + _RQ_MORE_S)
     try:
-        worker = Worker(stores, stopping)
+        worker = Worker(stores, waiting, stopping)
         started = True
         log.info("worker_started", queues=list(keys.QUEUES))
         worker.work(logging_level="ERROR")
@@ -164,6 +168,7 @@ def _work(stores: Stores, stopping: threading.Event) -> bool:
             log.warning("worker_lost_redis", error=type(error).__name__)
     finally:
         _stop_on_signal(stopping)  # RQ's handlers raise into whatever runs
+        waiting.close()
     return started
 
 

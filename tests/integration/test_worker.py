@@ -62,7 +62,7 @@ def settings(sqlite_control: Engine, valkey: Valkey) -> Settings:
 def work(stores: Stores) -> Iterator[Callable[[], object]]:
     """Works off what waits, in this process; RQ takes the signals, so they are given back."""
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    yield lambda: Worker(stores, threading.Event()).work(burst=True, logging_level="ERROR")
+    yield lambda: Worker(stores, stores.redis, threading.Event()).work(burst=True, logging_level="ERROR")
     for number, handler in before.items():
         signal.signal(number, handler)
 

@@ -51,7 +51,7 @@ def test_jobs_are_counted_by_how_they_ended(stores: Stores, valkey: Valkey, monk
     enqueue(stores.redis, keys.UPKEEP, "fail")
     enqueue(stores.redis, keys.UPKEEP, "rest")
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    Worker(stores, threading.Event()).work(burst=True, logging_level="ERROR")
+    Worker(stores, stores.redis, threading.Event()).work(burst=True, logging_level="ERROR")
     for number, handler in before.items():
         signal.signal(number, handler)
     figures.keep("worker", stores, datetime.now(UTC))
