@@ -48,6 +48,7 @@ class Rotation:
                 await asyncio.sleep(LOOK_EVERY_S)
         finally:
             await self._give_up_turning()
+            status.forget(self._recipe.data)
 
     async def _turn_to(self, version: str) -> None:
         """Who asks last is turned first to what answers: stores, if they differ, then those who use them."""

@@ -36,3 +36,8 @@ def read(data: DataDir) -> Status:
         return Status(**json.loads((data.run / "release.json").read_text()))
     except (OSError, ValueError, TypeError):
         return Status()
+
+
+def forget(data: DataDir) -> None:
+    """What was told holds no more: nobody follows."""
+    (data.run / "release.json").unlink(missing_ok=True)

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from tests.e2e.platforms import Platform, start_platform
-from tests.e2e.test_chaos import clickhouse, count, differences
+from tests.e2e.tiers import clickhouse, count, differences
 
 DISK_BYTES = 400_000_000
 RESERVE_BYTES = 60_000_000
