@@ -26,7 +26,7 @@ def fed(platform: Platform) -> Platform:
         {
             "node": node,
             "ts": ts,
-            "metrics": {"jobs.running": 40 + 30 * math.sin(ts / 300 + n), f'queue.length{{queue="q{n}"}}': 5 + n},
+            "metrics": {"jobs.running": 40 + 30 * math.sin(ts / 300 + n), f'queue.waiting{{queue="q{n}"}}': 5 + n},
         }
         for n, node in enumerate(("worker-1", "worker-2"))
         for ts in range(now_s - 3_600, now_s, 10)
@@ -133,7 +133,7 @@ def test_a_dashboard_is_built_by_hand_and_kept(fed: Platform, browse: Callable[.
     page = browse()
     new_board(page, fed, "Workers")
     add_graph(page, "jobs.running", "Jobs")
-    add_graph(page, "queue.length", "Queues")
+    add_graph(page, "queue.waiting", "Queues")
     expect(page.locator(".tile .drawn")).to_have_count(2, timeout=15_000)
     assert places(page) == [(0, 0, 6, 6), (6, 0, 6, 6)]
     drag(page, page.locator(".tile", has_text="Jobs").locator("header"), (620, 40))
