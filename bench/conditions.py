@@ -20,6 +20,7 @@ from sqlalchemy import Engine, select
 
 from bench.platform import Platform
 from bench.report import Report
+from domain import own_account
 from domain.condition_specs import MetricRule, Spec
 from domain.ids import AccountId
 from domain.query import Query
@@ -142,7 +143,9 @@ class _Sender:
 def _make(control: Engine, size: Size) -> AccountId:
     """Conditions spread over nodes and metrics."""
     with control.connect() as conn:
-        account_id = AccountId(conn.execute(select(accounts.c.id)).scalar_one())
+        account_id = AccountId(
+            conn.execute(select(accounts.c.id).where(accounts.c.id != own_account.ACCOUNT)).scalar_one()
+        )
     now = datetime.now(UTC)
     for number in range(size.conditions):
         query = Query("A", f"load.m{number // NODES % METRICS}", (f"node=node-{number % NODES:04}",), by=("node",))

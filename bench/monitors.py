@@ -16,6 +16,7 @@ from sqlalchemy import Engine, select
 from bench.agents import Channel, Fleet, Pings, Plan, Tally
 from bench.platform import Platform
 from bench.report import Report
+from domain import own_account
 from domain.ids import AccountId
 from domain.monitors import Spec, Target
 from domain.rollouts import Move, Stage
@@ -157,7 +158,7 @@ def _tell_changed(platform: Platform, control: Engine) -> None:
 
 def _account(control: Engine) -> AccountId:
     with control.connect() as conn:
-        return AccountId(conn.execute(select(accounts.c.id)).scalar_one())
+        return AccountId(conn.execute(select(accounts.c.id).where(accounts.c.id != own_account.ACCOUNT)).scalar_one())
 
 
 def _agents(fleet: Fleet) -> list[Runs]:
