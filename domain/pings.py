@@ -20,7 +20,7 @@ FINISHED_MAX = 1000
 INTERVAL_MAX_S = 3_600.0
 INTERVALS_S = (30, 60, 120, 300, 600, 1_800, 3_600)
 """Steps in which it is recorded how often a node pings, rounded up, so that jitter is no news."""
-EARLIER_MOST, NEAR = 0.1, 0.01
+EARLIER_MOST, NEAR = 0.5, 0.01
 """Shares of the interval: so much earlier a node may be asked to ping, and so close to its instant it is there."""
 GOODBYE_MAX_S = 3_600.0
 REASON_MAX_CHARS = 100
@@ -108,10 +108,10 @@ def hold_s(ping: Ping, interval_s: float, most_s: float) -> float:
 def next_s(account_id: AccountId, node: str, now_s: float, interval_s: float) -> float:
     """In how many seconds a node that is answered now is to ping next.
 
-    Each node has an instant of its own in every interval, from its name. It is asked to come up to a tenth earlier than
-    expected until it has reached it, and then once an interval: so a fleet that started together, or waited together
-    for a server that was away, is spread evenly within ten intervals and stays so. Chance alone would take hours, and
-    meanwhile pings would come in bursts that wait for one another.
+    Each node has an instant of its own in every interval, from its name. It is asked to come up to half an interval
+    earlier than expected until it has reached it, and then once an interval: so a fleet that started together, or
+    waited together for a server that was away, is spread evenly after two pings and stays so. Chance alone, or smaller
+    steps, would take long, and meanwhile pings would come in bursts that wait for one another.
     """
     share = zlib.crc32(f"{account_id} {node}".encode()) / 2**32
     until_own_s = (share * interval_s - now_s) % interval_s

@@ -150,7 +150,7 @@ def test_the_shortest_ping_registers_a_node(api: Api) -> None:
         "live": None,
     }
     assert began_s - 0.01 <= answer["server_time"] <= time.time() + 0.01
-    assert 9 <= answer["ping_interval_s"] <= 10
+    assert 5 <= answer["ping_interval_s"] <= 10
     node, contact = api.node("first"), api.contact("first")
     assert node is not None
     assert contact is not None
@@ -172,8 +172,8 @@ def test_what_a_node_says_of_itself_is_kept(api: Api) -> None:
 
 def test_nodes_are_asked_at_different_intervals(api: Api) -> None:
     asked = [api.ping(f"spread-{number}")["ping_interval_s"] for number in range(50)]
-    assert all(9 <= interval_s <= 10 for interval_s in asked)
-    assert len(set(asked)) > 2  # who is far from its own instant comes a tenth earlier, who is near just so much
+    assert all(5 <= interval_s <= 10 for interval_s in asked)
+    assert len(set(asked)) > 2  # to each its own instant, at most half an interval early
 
 
 def test_many_first_pings_register_one_node(api: Api) -> None:
