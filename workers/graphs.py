@@ -18,7 +18,8 @@ from schema.clickhouse_client import ClickHouseError
 from workers.stores import Stores
 
 log = structlog.get_logger()
-BEFORE = timedelta(hours=1)
+BEFORE = timedelta(hours=1), timedelta(minutes=5)
+"""How far back a picture reaches; the shorter one for what has only just begun, and is one point of the longer."""
 POINTS = 180
 
 
@@ -35,15 +36,16 @@ def picture_of(stores: Stores, account_id: AccountId, notice: Notice, now: datet
     if not notice.graph:
         return None
     try:
-        return _picture(stores, account_id, notice, now)
+        drawn = (_picture(stores, account_id, notice, notice.began_at - before, now) for before in BEFORE)
+        return next((picture for picture in drawn if picture), None)
     except (MetristError, ClickHouseError, OSError, msgspec.MsgspecError, KeyError) as error:
         log.warning("picture_failed", error=type(error).__name__, detail=str(error)[:200])
         return None
 
 
-def _picture(stores: Stores, account_id: AccountId, notice: Notice, now: datetime) -> Picture | None:
+def _picture(stores: Stores, account_id: AccountId, notice: Notice, start: datetime, now: datetime) -> Picture | None:
     query = msgspec.structs.replace(msgspec.convert(notice.graph["query"], Query), by=(), top=None)
-    window = Window((notice.began_at - BEFORE).timestamp(), now.timestamp())
+    window = Window(start.timestamp(), now.timestamp())
     cut = lines.Cut(plan(window, POINTS, _kept(stores.settings), now.timestamp()))
     found = lines.read(stores.clickhouse, account_id, query, cut, 1).lines
     if not found:
@@ -51,7 +53,7 @@ def _picture(stores: Stores, account_id: AccountId, notice: Notice, now: datetim
     values = msgspec.json.decode(found[0].values, type=list[float | None])
     threshold = notice.graph.get("threshold")
     png = pictures.draw(values, threshold)
-    return Picture(png, _words(query.metric, values, threshold, notice.began_at - BEFORE, now)) if png else None
+    return Picture(png, _words(query.metric, values, threshold, start, now)) if png else None
 
 
 def _kept(settings: Settings) -> Retention:

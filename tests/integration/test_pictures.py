@@ -69,3 +69,13 @@ def test_without_series_or_store_there_is_none(stores: Stores) -> None:
     closed = open_stores(away)
     assert picture_of(closed, ACCOUNT, replace(notice, began_at=now), now) is None
     closed.close()
+
+
+def test_what_began_just_now_is_drawn_closer(stores: Stores) -> None:
+    now = datetime.now(UTC)
+    began_at = now - timedelta(seconds=now.timestamp() % 20 - 1)  # so that all is in one step of an hour's graph
+    told = [{"node": "web-1", "ts": began_at.timestamp() + n, "metrics": {"cpu.user": 91.0 + n}} for n in (0, 4, 8)]
+    line = {"account": str(ACCOUNT), "batch": "now", "snapshots": told}
+    samples.insert(stores.clickhouse, json.dumps(line).encode() + b"\n", str(uuid4()))
+    found = picture_of(stores, ACCOUNT, a_fire(began_at=began_at, graph=GRAPH), began_at + timedelta(seconds=12))
+    assert found and "from 91 to 99" in found.words
