@@ -108,6 +108,7 @@ class Directory:
         # chDB would otherwise read whatever config.xml lies in the current directory
         self._address = f"{path.resolve()}?config-file={config.resolve()}"
         self._library = load()
+        self.program = str(Path(self._library.__file__ or "").resolve())
         try:
             self._anchor = self._library.connect(self._address)
         except RuntimeError as error:

@@ -15,6 +15,7 @@ from domain.errors import StartRefused
 from metrist.engine.chdb import Directory
 from metrist.engine.http import Application
 from metrist.engine.request import Credentials
+from metrist.engine.resident import forget_start_later
 from metrist.listener import listen
 
 DRAIN_S = 1
@@ -58,7 +59,9 @@ def serve(directory: Path, host: str, port: int, username: str, password: str, *
     server = uvicorn.Server(config)
     _survive_signals(server)
     log.info("engine_started", host=host, port=listener.getsockname()[1], version=opened.version)
+    forgetting = forget_start_later(opened.program)
     server.run(sockets=[listener])
+    forgetting.cancel()
     if not application.close(INSERTS_S):
         log.error("engine_stopped_hard")  # threads inside chDB cannot be ended, and Python would wait for them
         sys.stdout.flush()

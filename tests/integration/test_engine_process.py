@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import textwrap
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -200,3 +201,31 @@ def test_too_many_reads_are_refused_and_writes_still_find_a_place(engine: Proces
     statuses = asyncio.run(crowd())
     assert set(statuses) == {200, 503}
     assert statuses.count(503) < 30
+
+
+FORGETTING = """
+    import sys
+    from pathlib import Path
+    import psutil
+    from metrist.engine import resident
+    from metrist.engine.chdb import Directory
+
+    def code():
+        mapped = psutil.Process().memory_maps(grouped=False)
+        return sum(m.rss for m in mapped if m.path == opened.program and m.perms.startswith("r-x"))
+
+    opened = Directory(Path(sys.argv[1]))
+    before = code()
+    resident.forget(opened.program)
+    after = code()
+    print(before, after, opened.ask("SELECT sum(number) FROM numbers(10)"), code())
+    opened.close()
+"""
+
+
+def test_code_that_only_the_start_needs_does_not_stay_in_memory(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", textwrap.dedent(FORGETTING), str(tmp_path / "clickhouse")]
+    told = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+    before, after, answer, then = map(int, told.split())
+    assert before > 50e6 and after < before / 10, "it was there, and was let go"
+    assert answer == 45 and after < then < before / 2, "what is used comes back, and no more"
