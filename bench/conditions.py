@@ -59,14 +59,17 @@ FULL = (Size(1_000, 10, 0, 60, 30), Size(5_000, 30, 0, 90, 0), Size(5_000, 30, 1
 QUICK = (Size(200, 10, 10_000, 12, 3),)
 """To see that it runs."""
 HURRIED_EVERY_S = 2
+SETTLES_S = 20
+"""How long the start of a platform spends more than it does later."""
 
 
 def measure(report: Report, sizes: Sequence[Size] = FULL) -> None:
-    """The cost of each size over that of the same platform without conditions, and the delay of one that hurries."""
+    """What each size costs, what the same platform costs without conditions, and the delay of one that hurries."""
     for size in sizes:
         with Platform(settings={"METRIST_EGRESS_ALLOW": "127.0.0.1"}) as platform, receiving() as receiver:
             control = open_control(f"sqlite:///{platform.data}/control.db")
             with _Sender(platform, size).sending() as sender:
+                time.sleep(min(SETTLES_S, size.seconds))
                 bare = _cpu_s(platform, size.seconds / 2)
                 account_id = _make(control, size)
                 _cost(report, platform, control, size, bare)
@@ -175,10 +178,10 @@ def _cost(report: Report, platform: Platform, control: Engine, size: Size, bare:
     report.figure(f"{size.name}: lag p50", statistics.median(lags), "s")
     report.figure(f"{size.name}: lag p99", lags[int(len(lags) * 0.99)], "s", "≤ 10")
     for piece in ("worker", "engine", "scheduler"):
-        spent = (after.get(piece, 0.0) - before.get(piece, 0.0)) / took_s - bare.get(piece, 0.0)
-        report.figure(f"{size.name}: CPU of {piece}, a tick", spent * size.every_s * 1_000, "ms")
+        spent = (after.get(piece, 0.0) - before.get(piece, 0.0)) / took_s
         report.figure(f"{size.name}: CPU of {piece}", spent * 100, "% of a core")
-    each = (after.get("worker", 0.0) - before.get("worker", 0.0)) / took_s - bare.get("worker", 0.0)
+        report.figure(f"{size.name}: CPU of {piece} without conditions", bare.get(piece, 0.0) * 100, "% of a core")
+    each = (after.get("worker", 0.0) - before.get("worker", 0.0)) / took_s
     report.figure(f"{size.name}: CPU of worker, an evaluation", each * size.every_s / size.conditions * 1e6, "µs")
 
 
