@@ -2,10 +2,15 @@
 
 import gc
 import resource
+import time
 
 YOUNG, MIDDLE, OLD = 20_000, 20, 50
 """Python's own are 700, 10, 10. Each agent's connection keeps a few hundred objects alive, and a full collection
 visits them all: with 10,000 agents half a second, every second, to find next to nothing."""
+
+
+EVERY_S, SHARE = 30.0, 1 / 1000
+"""How often all is looked through for garbage, and the share of a process's time that this may take."""
 
 
 def make_room() -> None:
@@ -21,3 +26,23 @@ def _allow_files() -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+class Tidier:
+    """Full collections by the clock: streams that end leave cycles, which few new objects would let lie for hours.
+
+    What one takes grows with the agents that are connected: a millisecond for a few, half a second for ten thousand.
+    The next one waits the longer for it, so that they take a thousandth of the time, however many there are.
+    """
+
+    def __init__(self) -> None:
+        self._due_s = time.monotonic() + EVERY_S
+
+    def turn(self) -> None:
+        """Collect when it is time."""
+        began_s = time.monotonic()
+        if began_s < self._due_s:
+            return
+        gc.collect()
+        ended_s = time.monotonic()
+        self._due_s = ended_s + max(EVERY_S, (ended_s - began_s) / SHARE)

@@ -25,11 +25,12 @@ KEEP_ALIVE_S = 75
 def serve(settings: Settings) -> None:
     """Serve on the passed socket, or else on our own, until SIGTERM or SIGINT. Raises StartRefused."""
     listener = passed() or listen(settings.host, settings.port)
-    app, notifier = create_app(settings), Notifier()
+    app, notifier, tidier = create_app(settings), Notifier(), capacity.Tidier()
     app.state.reports_itself = settings.own_figures
 
     async def turned() -> None:
         notifier.turned()
+        tidier.turn()
 
     capacity.make_room()
     config = uvicorn.Config(

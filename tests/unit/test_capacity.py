@@ -1,7 +1,14 @@
 """The API's process makes room for a fleet."""
 
+import gc
 import subprocess
 import sys
+import time
+from itertools import pairwise
+
+import pytest
+
+from metrist import capacity
 
 CHILD = """
 import gc, resource
@@ -15,3 +22,26 @@ print(*resource.getrlimit(resource.RLIMIT_NOFILE), gc.get_freeze_count() > 1_000
 def test_every_agent_may_have_its_connection_and_garbage_is_rarely_looked_for() -> None:
     done = subprocess.run([sys.executable, "-c", CHILD], capture_output=True, text=True, timeout=30, check=True)
     assert done.stdout == "512 512 True True\n"
+
+
+def test_garbage_goes_by_the_clock_and_costs_a_thousandth_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    now_s, took_s, collected = [1000.0], [0.01], []
+
+    def collect() -> int:
+        collected.append(now_s[0])
+        now_s[0] += took_s[0]
+        return 0
+
+    monkeypatch.setattr(time, "monotonic", lambda: now_s[0])
+    monkeypatch.setattr(gc, "collect", collect)
+    tidier = capacity.Tidier()
+    for _ in range(100):
+        tidier.turn()
+        now_s[0] += 1
+    assert [30 <= later - earlier < 32 for earlier, later in pairwise([1000.0, *collected])] == [True] * 3
+    took_s[0] = 0.5
+    for _ in range(1_000):
+        tidier.turn()
+        now_s[0] += 1
+    assert [30 <= later - earlier < 32 for earlier, later in pairwise(collected[2:])] == [True, False]
+    assert 500 <= collected[4] - collected[3] < 502
