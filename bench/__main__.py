@@ -25,7 +25,7 @@ from bench.report import Report
 from bench.victoria import Victoria
 from bench.workload import QUICK, W1, W2, Workload
 
-IDLE_S = 10
+IDLE_S = 60
 PARTS = {
     "fleet": fleet.measure,
     "live": live.measure,
