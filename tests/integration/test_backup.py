@@ -103,7 +103,9 @@ def source(
     event_copies.insert(place.clickhouse, found, names)
     for table, (count, _) in place.sums().items():
         if not count:
-            place.clickhouse.command(f"INSERT INTO {table} SELECT * FROM generateRandom() LIMIT 5")
+            # of all times: what has had its time goes at once, and not between two looks
+            place.clickhouse.command(f"INSERT INTO {table} SELECT * FROM generateRandom() LIMIT 50")
+            place.clickhouse.command(f"OPTIMIZE TABLE {table} FINAL")
     yield place
     place.clickhouse.close()
 
