@@ -311,7 +311,7 @@ addEventListener("popstate", () => show(parse(location.search)));
 document.addEventListener("visibilitychange", () => (document.hidden ? clearTimeout(page.timer) : isLive(page.range) && advance()));
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target)) return;
-  const does = { "[": () => shift(-0.5), "]": () => shift(0.5), "-": () => shift(0, 0.5) }[event.key];
+  const does = { "[": () => shift(-0.5), "]": () => shift(0.5), "-": () => shift(0, 0.5), o: () => document.querySelector("[data-bands]").click() }[event.key];
   does?.();
 });
 
