@@ -186,17 +186,20 @@ def _cost(report: Report, platform: Platform, control: Engine, size: Size, bare:
 
 
 def _delays(report: Report, control: Engine, account_id: AccountId, sender: _Sender, receiver: Receiver) -> None:
-    """One more condition, judged every 2 s and held for nothing, beside all the others; and a webhook for all."""
+    """One more condition, judged every 2 s and held for nothing, beside all the others; and a webhook for all.
+
+    Each time another node crosses it: one that did again and again would be said to flap, and be told of later.
+    """
     House(control, account_id, Settings(_env_file=None)).webhook(receiver.url)
-    rule = MetricRule(Query("A", CROSSING, over="last"), 10, HURRIED_EVERY_S, ">", LIMIT)
+    rule = MetricRule(Query("A", CROSSING, by=("node",), over="last"), 10, HURRIED_EVERY_S, ">", LIMIT)
     made = conditions.create(control, account_id, "crossing", Spec(rule), datetime.now(UTC))
     recorded, told = [], []
     for turn in range(sender.size.crossings):
         began = time.monotonic()
-        sender.send(range(1), 99.0, CROSSING)
+        sender.send(range(turn, turn + 1), 99.0, CROSSING)
         recorded.append(_until_recorded(control, account_id, made.id, began, fires=True))
         told.append(_until_told(receiver, "firing", 2 * turn + 1) - began)
-        sender.send(range(1), 1.0, CROSSING)
+        sender.send(range(turn, turn + 1), 1.0, CROSSING)
         _until_recorded(control, account_id, made.id, time.monotonic(), fires=False)
         _until_told(receiver, "resolved", 2 * turn + 2)
         time.sleep(0.37 * (turn % 5))
