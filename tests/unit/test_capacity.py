@@ -1,6 +1,7 @@
 """The API's process makes room for a fleet."""
 
 import gc
+import platform
 import subprocess
 import sys
 import time
@@ -16,6 +17,16 @@ resource.setrlimit(resource.RLIMIT_NOFILE, (256, 512))
 from metrist import capacity
 capacity.make_room()
 print(*resource.getrlimit(resource.RLIMIT_NOFILE), gc.get_freeze_count() > 1_000, gc.get_threshold()[0] > 700)
+"""
+
+HOLES = """
+from pathlib import Path
+from metrist import capacity
+def resident(): return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+stays = [bytes(20_000) for _ in range(4_000)][::2]
+before = resident()
+capacity.give_back()
+print(before - resident())
 """
 
 
@@ -45,3 +56,9 @@ def test_garbage_goes_by_the_clock_and_costs_a_thousandth_of_it(monkeypatch: pyt
         now_s[0] += 1
     assert [30 <= later - earlier < 32 for earlier, later in pairwise(collected[2:])] == [True, False]
     assert 500 <= collected[4] - collected[3] < 502
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc can be told to give back what lies free")
+def test_what_lies_free_between_what_stays_goes_back_to_the_system() -> None:
+    done = subprocess.run([sys.executable, "-c", HOLES], capture_output=True, text=True, timeout=30, check=True)
+    assert int(done.stdout) > 20_000_000  # of 40 MB in holes of almost five pages each
