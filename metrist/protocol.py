@@ -14,6 +14,7 @@ class Protocol(HttpToolsProtocol):
     """One connection; its request's head comes in time and in bounds, or the connection is closed."""
 
     _head_bytes = 0
+    _arrived = 0
     _in_head = False
     _head_timer: asyncio.TimerHandle | None = None
 
@@ -31,18 +32,28 @@ class Protocol(HttpToolsProtocol):
         self._in_head = True
 
     def on_headers_complete(self) -> None:
-        self._end_head()
         super().on_headers_complete()
+        self._end_head()
 
     def data_received(self, data: bytes) -> None:
+        self._arrived = len(data)
         super().data_received(data)
         if self._in_head:
             self._head_bytes += len(data)
             if self._head_bytes > HEAD_MAX_BYTES:
-                self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, f"At most {HEAD_MAX_BYTES} bytes of headers")
+                self._refuse_size()
 
     def send_400_response(self, msg: str) -> None:
-        self._refuse(HTTPStatus.BAD_REQUEST, "This is not HTTP/1.1")
+        if self._in_head and self._head_bytes + self._arrived > HEAD_MAX_BYTES:
+            self._refuse_size()  # the parser takes no address above its own bound, which is the same
+        else:
+            self._refuse(HTTPStatus.BAD_REQUEST, "This is not HTTP/1.1")
+
+    def _refuse_size(self) -> None:
+        self._refuse(
+            HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+            f"Address and headers take at most {HEAD_MAX_BYTES} bytes together",
+        )
 
     def _await_head(self) -> None:
         self._end_head()
@@ -56,6 +67,8 @@ class Protocol(HttpToolsProtocol):
 
     def _refuse(self, status: HTTPStatus, detail: str) -> None:
         """Answer without the application: there is no request yet to hand to it."""
+        if self.transport.is_closing():
+            return
         problem = {"type": "about:blank", "title": status.phrase, "status": status.value, "detail": detail}
         body = json.dumps(problem).encode()
         head = (

@@ -96,6 +96,12 @@ def test_a_refused_head_is_a_problem() -> None:
     assert (status, json.loads(body)["status"]) == (431, 431)
 
 
+def test_an_address_that_is_too_long_is_told_so() -> None:
+    with serving() as (_, port):
+        status, body = answer(port, b"GET /?" + b"x" * HEAD_MAX_BYTES + b" HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert (status, "Address" in json.loads(body)["detail"]) == (431, True)
+
+
 @pytest.mark.parametrize("request_line", [b"nonsense\r\n\r\n", b"GET /\xff HTTP/1.1\r\n\r\n", b"\x16\x03\x01\x02\x00"])
 def test_what_is_not_http_is_a_problem(request_line: bytes) -> None:
     with serving() as (_, port):

@@ -15,6 +15,7 @@ from api.app import create_app
 from domain.accounts import Role
 from domain.ids import AccountId
 from domain.settings import Settings
+from metrist.protocol import Protocol
 from schema import accounts, api_keys, memberships, sessions, users
 
 HOSTILE = """<img src=x onerror=alert(1)>"'{{7*7}}</script>"""
@@ -54,7 +55,9 @@ class serving:
 
     def __init__(self, settings: Settings) -> None:
         self.app = create_app(settings)
-        config = uvicorn.Config(self.app, port=settings.port, log_level="error", ws="none", timeout_graceful_shutdown=2)
+        config = uvicorn.Config(
+            self.app, http=Protocol, port=settings.port, log_level="error", ws="none", timeout_graceful_shutdown=2
+        )
         self.server = uvicorn.Server(config)
         self.thread = threading.Thread(target=self.server.run)
 

@@ -24,6 +24,7 @@ from schemathesis.specs.openapi.checks import (
 from api.app import create_app
 from domain import dashboards as boards
 from domain.settings import Settings
+from metrist.protocol import HEAD_MAX_BYTES
 from schema import api_keys, dashboards, shares
 from tests.integration.pages.site import Site, Tenant, new_tenant
 
@@ -149,7 +150,12 @@ def test_it_does_what_it_says(name: str, caller: Caller, request: pytest.Fixture
         if mode is GenerationMode.POSITIVE:
             _put_known(case, caller.known, data)
         _hold_shortly(case)
-        case.validate_response(caller.send(case), checks=CHECKS)
+        answer = caller.send(case)
+        if answer.status_code == 431:  # the server's own, of every route alike
+            assert len(answer.request.url or "") > HEAD_MAX_BYTES - 2_000  # which leaves room for the headers
+            assert answer.headers["content-type"] == "application/problem+json"
+        else:
+            case.validate_response(answer, checks=CHECKS)
 
     drive()
 
