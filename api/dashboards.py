@@ -7,7 +7,7 @@ import asyncio
 import time
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -36,7 +36,7 @@ from domain.errors import (
     Overloaded,
     StoreUnavailable,
 )
-from domain.ids import AccountId
+from domain.ids import VERSION_MAX, AccountId
 from domain.permissions import Permission, require
 from domain.query import Graph, graph_of
 from domain.series import Window
@@ -59,8 +59,11 @@ router = APIRouter()
 T = TypeVar("T")
 
 
+Version = Annotated[int, msgspec.Meta(ge=0, le=VERSION_MAX)]
+
+
 class _Save(msgspec.Struct, forbid_unknown_fields=True):
-    version: int
+    version: Version
     document: msgspec.Raw
 
 
@@ -69,7 +72,7 @@ class _Question(msgspec.Struct, forbid_unknown_fields=True):
 
     panel: str = ""
     graph: msgspec.Raw = msgspec.Raw()
-    revision: int | None = None
+    revision: Version | None = None
     since: str | float = msgspec.field(name="from", default="now-1h")
     until: str | float = msgspec.field(name="to", default="now")
     points: int = planning.POINTS_DEFAULT

@@ -1,13 +1,15 @@
 """A dashboard's page, for looking and for editing; and the file it is exported to."""
 
 import re
+from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
 from dashboards.boards.common import Viewing, place, said, show_board
 from domain.dashboards import export
+from domain.ids import VERSION_MAX
 from domain.permissions import Permission, may
 from schema import dashboards
 from schema.dashboards import Dashboard
@@ -19,7 +21,12 @@ router = APIRouter()
 
 
 @router.get(HERE)
-def show(request: Request, viewer: Viewing, dashboard_id: UUID, revision: int | None = None) -> Response:
+def show(
+    request: Request,
+    viewer: Viewing,
+    dashboard_id: UUID,
+    revision: Annotated[int | None, Query(ge=0, le=VERSION_MAX)] = None,
+) -> Response:
     """A dashboard as it is now, or as it was in a revision. Raises NotFound."""
     control = request.app.state.stores.control
     last = dashboards.find(control, viewer.account_id, dashboard_id)

@@ -10,6 +10,7 @@ from fastapi.responses import Response
 from dashboards.boards.common import SAFELY, Viewing, go, place
 from dashboards.render import page
 from domain.errors import Outdated
+from domain.ids import VERSION_MAX
 from domain.permissions import Permission, require
 from schema import dashboards
 from schema.sessions import Viewer
@@ -17,6 +18,7 @@ from schema.sessions import Viewer
 HERE = "/dashboards/{dashboard_id}/revisions"
 
 router = APIRouter()
+Number = Annotated[int, Form(ge=0, le=VERSION_MAX)]
 
 
 @router.get(HERE)
@@ -30,8 +32,8 @@ def restore(
     request: Request,
     viewer: Viewing,
     dashboard_id: UUID,
-    revision: Annotated[int, Form()],
-    version: Annotated[int, Form()],
+    revision: Number,
+    version: Number,
 ) -> Response:
     """Save an old revision as the newest; `version` is the one that was looked at. Raises NotFound."""
     require(viewer.role, Permission.EDIT_DASHBOARDS)

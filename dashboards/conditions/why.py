@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
 from dashboards.conditions.common import HERE, Viewing, group_name
@@ -19,6 +19,7 @@ from domain.condition_specs import Condition, MetricRule
 from domain.conditions import State
 from domain.evaluation import Group
 from domain.events import Event
+from domain.ids import VERSION_MAX
 from domain.query import matcher_text
 from schema import conditions, delivery_log, status_log
 from schema.delivery_log import Attempt, Entry, Wanted
@@ -50,7 +51,13 @@ class Sent:
 
 
 @router.get(f"{HERE}/{{condition_id}}/why")
-def show(request: Request, viewer: Viewing, condition_id: UUID, group: str, version: int) -> Response:
+def show(
+    request: Request,
+    viewer: Viewing,
+    condition_id: UUID,
+    group: str,
+    version: Annotated[int, Query(ge=0, le=VERSION_MAX)],
+) -> Response:
     """One change of one group. Raises NotFound."""
     control, account_id = request.app.state.stores.control, viewer.account_id
     found = conditions.find(control, account_id, condition_id)

@@ -15,6 +15,7 @@ from dashboards.settings.sheet import Viewing, sheet
 from domain.audit import KINDS, PLATFORM, as_json, details
 from domain.errors import InvalidQuery, MetristError
 from domain.events import SYSTEM
+from domain.ids import ENTRY_MAX
 from domain.permissions import Permission, require
 from schema import audit, memberships
 from schema.audit import Entry, Page, Search
@@ -61,7 +62,7 @@ Asking = Annotated[Asked, Depends()]
 
 @router.get(HERE)
 def show(
-    request: Request, viewer: Viewing, asked: Asking, below: Annotated[int | None, Query(ge=0)] = None
+    request: Request, viewer: Viewing, asked: Asking, below: Annotated[int | None, Query(ge=0, le=ENTRY_MAX)] = None
 ) -> Response:
     """A page of the log."""
     require(viewer.role, Permission.SEE_AUDIT)

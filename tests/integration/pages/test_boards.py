@@ -189,6 +189,15 @@ def test_an_old_revision_is_shown_and_restored(owner: httpx.Client) -> None:
     assert owner.get(f"/dashboards/{board_id}", params={"revision": 9}).status_code == 404
 
 
+def test_a_revision_that_no_store_can_hold_is_refused(owner: httpx.Client) -> None:
+    board_id = import_board(owner)
+    address = f"/dashboards/{board_id}"
+    assert owner.get(address, params={"revision": 2**31}).status_code == 422
+    assert owner.post(f"{address}/revisions", data={"revision": 2**70, "version": 1}).status_code == 422
+    assert ask(owner, f"/api/v1{address}/query", panel="jobs", revision=2**70).status_code == 422
+    assert ask(owner, f"/api/v1{address}", version=2**70, document=BOARD).status_code == 422
+
+
 def test_a_panel_shows_the_value_that_is_chosen(owner: httpx.Client) -> None:
     address = f"/api/v1/dashboards/{import_board(owner)}/query"
     assert lines(ask(owner, address, panel="jobs")) == {"one": {1}}

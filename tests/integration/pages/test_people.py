@@ -152,6 +152,7 @@ def test_the_log_has_pages(company: Company) -> None:
         ({"kind": "secrets"}, 422),
         ({"from": "0001-01-01", "to": "9998-12-31"}, 200),
         ({"below": "-1"}, 422),
+        ({"below": str(2**63)}, 422),
         ({"q": "x" * 201}, 422),
     ],
 )

@@ -241,3 +241,32 @@ def test_powers_up_the_side(page: Page, least: float, most: float, unit: str, te
     assert found["texts"] == texts
     low, high = found["limits"]
     assert 10**low <= least and most <= 10**high * 1.0001
+
+
+DRAWN = """async ([url, size, x, y]) => {
+    const { Axes } = await import(url);
+    const plot = document.createElement("div");
+    new Axes(plot).draw(size, x, y);
+    const told = (one) => [one.textContent, one.getAttribute("x"), one.getAttribute("y")];
+    return [plot.querySelector("path").getAttribute("d"), [...plot.querySelectorAll("text")].map(told)];
+}"""
+
+
+@pytest.mark.parametrize(
+    ("values", "limits", "is_log", "rows"),
+    [
+        ([0, 25, 100], [0, 100], False, [108, 83, 8]),
+        ([1, 10, 100], [0, 2], True, [108, 58, 8]),
+        ([0, 1, 2, 3], [3.5, -0.5], False, [21, 46, 71, 96]),  # a heatmap's rows, from top to bottom
+    ],
+)
+def test_a_grid_lies_where_its_values_are(
+    page: Page, values: list[float], limits: list[float], is_log: bool, rows: list[int]
+) -> None:
+    x = {"values": [1_000, 1_050], "texts": ["a", ""], "limits": [1_000, 1_100]}
+    y = {"values": values, "texts": [str(value) for value in values], "limits": limits, "isLog": is_log}
+    size = {"width": 170, "height": 132}
+    path, words = page.evaluate(DRAWN, [static.url_for("axes.js"), size, x, y])
+    assert path == "M52.5 8v100M102.5 8v100" + "".join(f"M52 {row + 0.5}h100" for row in rows)
+    beside = [[str(value), "48", str(row + 4)] for value, row in zip(values, rows, strict=True)]
+    assert words == [["a", "52", "123"], ["", "102", "123"], *beside]
