@@ -20,16 +20,16 @@
 //
 // To linkCursors (cursor.js) a chart is a panel: plot, width, fromS, toS, loaded, showValues(atS). The page loads
 // plotly.min.js as #plotly, node.css and chart.css; many charts share one Plotly.
+import { Axes, layoutOf, MARGIN, timesOf } from "./axes.js";
 import { currentZone } from "./choices.js";
 import { tellAge } from "./clock.js";
-import { axis, coloursOf, logTicks, shapesOf, timesOf, valuesOf } from "./chart_axes.js";
+import { coloursOf, logTicks, shapesOf, valuesOf } from "./chart_axes.js";
 import { linesOf, nearest, percentileNotes } from "./chart_lines.js";
 import { PLOTS } from "./chart_plots.js";
 import { stats } from "./chart_stats.js";
 import { LineTable } from "./chart_table.js";
 import { furnish, text } from "./chart_parts.js";
 import { duration, number } from "./format.js";
-import { MARGIN } from "./panel.js";
 import { askQuery } from "./query.js";
 import { instant, valueTicks } from "./ticks.js";
 
@@ -125,6 +125,7 @@ export class Chart {
     this.fail(null);
     this.#setBusy(false);
     if (globalThis.Plotly) globalThis.Plotly.purge(this.canvas);
+    this.axes.clear();
     this.plot.classList.remove("drawn");
     this.legend.replaceChildren();
     for (const name of ["notes", "tier"]) this[name].textContent = "";
@@ -155,20 +156,10 @@ export class Chart {
     const drawn = plot.draw(this.lines, { ...this, answer: this.answer, isLog, height });
     const extent = valuesOf(drawn.extent, this.graph.thresholds, isLog);
     const y = drawn.rows ?? (isLog ? logTicks(...extent, this.answer.unit) : valueTicks(...extent, this.answer.unit, extent[1] > SMALL_PERCENT));
-    const x = timesOf(this.fromS, this.toS, width - MARGIN.l - MARGIN.r);
-    const layout = {
-      width,
-      height,
-      margin: MARGIN,
-      paper_bgcolor: "rgba(0,0,0,0)",
-      plot_bgcolor: "rgba(0,0,0,0)",
-      hovermode: false,
-      dragmode: false,
-      showlegend: false,
-      shapes: plot.hasValues ? shapesOf(this.graph.thresholds, isLog, this.colours) : [],
-      xaxis: axis(x, [this.fromS, this.toS]),
-      yaxis: { ...axis(y, y.limits), type: isLog ? "log" : "linear" },
-    };
+    const x = timesOf(this.fromS, this.toS, width - MARGIN.l - MARGIN.r, currentZone());
+    const shapes = plot.hasValues ? shapesOf(this.graph.thresholds, isLog, this.colours) : [];
+    const layout = layoutOf({ width, height }, x, { ...y, isLog }, shapes);
+    this.axes.draw({ width, height }, x, { ...y, isLog });
     globalThis.Plotly.react(this.canvas, drawn.traces, layout, CONFIG);
     this.plot.classList.add("drawn");
     this.#drawLegend(plot);
@@ -301,6 +292,7 @@ export class Chart {
     this.element.classList.add("chart");
     this.element.dataset.kind = this.graph.kind;
     Object.assign(this, furnish(this.element, () => this.show()));
+    this.axes = new Axes(this.plot);
     this.plot.addEventListener("pointermove", (event) => this.#point(event));
   }
 }

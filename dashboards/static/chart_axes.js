@@ -1,35 +1,8 @@
-// The axes of a chart: what lines and thresholds need, on a linear or a logarithmic scale.
-import { currentZone } from "./choices.js";
-import { CHARACTER_PX, MARGIN } from "./panel.js";
-import { tickText, timeTicks } from "./ticks.js";
+// The values of a chart: what lines and thresholds need, on a linear or a logarithmic scale, and their colours.
+import { tickText } from "./ticks.js";
 
 const POWERS_AT_MOST = 6;
 const LABEL_PX = 11;
-const CORNER_PX = 20; // a time so near the left edge would stand on the lowest value
-
-export function axis(ticks, range) {
-  return {
-    type: "linear",
-    range,
-    tickmode: "array",
-    tickvals: ticks.values,
-    ticktext: ticks.texts,
-    fixedrange: true,
-    zeroline: false,
-    showline: false,
-    ticks: "",
-    automargin: false,
-    ticklabeloverflow: "allow", // what does not fit is left out already; Plotly would measure each text
-  };
-}
-
-/** Ticks of a window on so many pixels; a time that has no room is left without words. */
-export function timesOf(fromS, toS, inner) {
-  const ticks = timeTicks(fromS, toS, inner, currentZone());
-  const pixelOf = (atS) => ((atS - fromS) / (toS - fromS)) * inner;
-  const fits = (text, at) => at >= CORNER_PX && at + (text.length * CHARACTER_PX) / 2 <= inner + MARGIN.r;
-  return { ...ticks, texts: ticks.texts.map((text, i) => (fits(text, pixelOf(ticks.values[i])) ? text : "")) };
-}
 
 /** What the page's style says of colours, as Plotly takes them; `probe` is an element that nobody sees. */
 export function coloursOf(probe) {

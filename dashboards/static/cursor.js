@@ -1,5 +1,5 @@
 // One pointer over many graphs: the same instant is marked on all of them, a drag selects the same stretch on all.
-import { MARGIN } from "./panel.js";
+import { MARGIN } from "./axes.js";
 import { instant } from "./ticks.js";
 
 const DRAG_PX = 6;

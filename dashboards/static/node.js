@@ -1,12 +1,13 @@
 // A node's page: which graphs are on the screen, for which stretch of time, and how fresh they are.
 import { isTyping } from "./app.js";
+import { MARGIN } from "./axes.js";
 import { currentZone, onChange, setZone } from "./choices.js";
 import { nowS, tellAge } from "./clock.js";
 import { linkCursors } from "./cursor.js";
 import { LIVE_RANGE, wireLive } from "./live_bar.js";
 import { Past, tellPast } from "./history.js";
 import { Loader } from "./loader.js";
-import { MARGIN, Panel } from "./panel.js";
+import { Panel } from "./panel.js";
 import { absolute, bounds, isLive, lengthS, parse, push, refreshMs, steps } from "./range.js";
 import { follow } from "./stream.js";
 import { instant } from "./ticks.js";

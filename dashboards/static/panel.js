@@ -1,12 +1,10 @@
 // One graph: its data, its drawing, and the values its legend shows.
+import { Axes, layoutOf, MARGIN, timesOf } from "./axes.js";
 import { tellAge } from "./clock.js";
 import { duration, number } from "./format.js";
-import { instant, timeTicks, valueTicks } from "./ticks.js";
+import { instant, valueTicks } from "./ticks.js";
 import { cadenceS, traces } from "./traces.js";
 
-export const MARGIN = { l: 52, r: 18, t: 8, b: 24 };
-const CORNER_PX = 20; // a time so near the left edge would stand on the lowest value
-export const CHARACTER_PX = 6.2; // Plotly would measure each text instead, which lays the page out for each
 const TIERS = { live: "live", raw: "raw samples", "1m": "1 min rollup", "1h": "1 h rollup", "1d": "1 d rollup" };
 const CONFIG = { staticPlot: true, displayModeBar: false, displaylogo: false, responsive: false };
 
@@ -27,6 +25,7 @@ export class Panel {
     this.loaded = null; // the window whose data is here
     for (const item of this.legend.querySelectorAll("[data-line]")) this.#adopt(item, JSON.parse(item.dataset.line));
     this.legend.addEventListener("click", (event) => this.#pick(event));
+    this.axes = new Axes(this.plot);
     this.plot.append(Object.assign(div("lane"), { hidden: false }), div("cursor"), div("selection"));
   }
 
@@ -76,14 +75,11 @@ export class Panel {
     const lines = [...this.lines.values()];
     const { width } = this;
     const height = this.size?.height ?? this.plot.clientHeight;
-    const inner = width - MARGIN.l - MARGIN.r;
-    const x = timeTicks(fromS, toS, inner, zone);
-    const pixelOf = (atS) => ((atS - fromS) / (toS - fromS)) * inner;
-    const fits = (text, at) => at >= CORNER_PX && at + (text.length * CHARACTER_PX) / 2 <= inner + MARGIN.r;
-    x.texts = x.texts.map((text, i) => (fits(text, pixelOf(x.values[i])) ? text : ""));
+    const x = timesOf(fromS, toS, width - MARGIN.l - MARGIN.r, zone);
     for (const line of lines) Object.assign(line, within(line, fromS, toS));
     const y = valueTicks(...extent(lines), this.unit);
-    plotly.react(this.canvas, traces(lines, colours), layout(x, y, { fromS, toS, width, height }), CONFIG);
+    this.axes.draw({ width, height }, x, y);
+    plotly.react(this.canvas, traces(lines, colours), layoutOf({ width, height }, x, y), CONFIG);
     this.plot.classList.add("drawn");
     this.element.classList.toggle("empty", lines.every((line) => line.last < line.first));
     this.showValues(null, zone);
@@ -229,20 +225,4 @@ function extent(lines) {
 function whole(line) {
   const [min, avg, max] = ["min", "avg", "max"].map((name) => line[name].slice(line.first, line.last + 1));
   return [Math.min(...min), avg.reduce((sum, value) => sum + value, 0) / avg.length, Math.max(...max)];
-}
-
-function layout(x, y, { fromS, toS, width, height }) {
-  const axis = { tickmode: "array", fixedrange: true, zeroline: false, showline: false, ticks: "", automargin: false, ticklabeloverflow: "allow" };
-  return {
-    width,
-    height,
-    margin: MARGIN,
-    paper_bgcolor: "rgba(0,0,0,0)",
-    plot_bgcolor: "rgba(0,0,0,0)",
-    hovermode: false,
-    dragmode: false,
-    showlegend: false,
-    xaxis: { ...axis, type: "linear", range: [fromS, toS], tickvals: x.values, ticktext: x.texts },
-    yaxis: { ...axis, type: "linear", range: y.limits, tickvals: y.values, ticktext: y.texts },
-  };
 }

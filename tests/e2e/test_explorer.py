@@ -20,6 +20,15 @@ DAY_S = 86_400
 
 Open = Callable[..., Page]
 
+PLANES = """() => {
+    const { xaxis, yaxis } = document.querySelector("#chart .js-plotly-plot")._fullLayout;
+    return [xaxis, yaxis].map((axis) => [axis._offset, Math.round(axis._length)]);
+}"""
+GRIDS = """() => {
+    const { x, y, width, height } = document.querySelector("#chart .axes path").getBBox();
+    return [[x, Math.round(width)], [Math.floor(y), Math.floor(height)]];
+}"""
+
 
 @pytest.fixture(scope="module")
 def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
@@ -203,7 +212,8 @@ def test_every_way_to_draw(explore: Open) -> None:
     assert names(page)[0] == "db-1"
     page.get_by_role("button", name="Lines", exact=True).click()
     page.get_by_role("button", name="Log", exact=True).click()
-    expect(page.locator("#chart .plot .ytick").first).to_be_attached()
+    expect(page.locator("#chart .plot .axes text").first).to_be_attached()
+    assert page.evaluate(PLANES) == page.evaluate(GRIDS), "lines are drawn where the grid says"
     assert "log=1" in page.url and "threshold=45:warm" in page.url
 
 
