@@ -79,12 +79,12 @@ class Upgraded:
     sender: Sender
     viewer: Viewer
 
-    def upgrade(self, *options: str) -> "subprocess.CompletedProcess[str]":
-        """`metrist upgrade`, as an operator calls it."""
+    def upgrade(self, *options: str, watch_s: int = 4) -> "subprocess.CompletedProcess[str]":
+        """`metrist upgrade`, as an operator calls it; a new release is watched for so long."""
         command = [sys.executable, "-P", "-m", "metrist", "upgrade", *options, "--data", str(self.platform.data_dir)]
         return subprocess.run(
             command,
-            env={**clean_environment(), **self.releases.settings(), "METRIST_RELEASE_WATCH_S": "4"},
+            env={**clean_environment(), **self.releases.settings(), "METRIST_RELEASE_WATCH_S": str(watch_s)},
             cwd=self.platform.data_dir.parent,
             capture_output=True,
             text=True,
@@ -184,7 +184,7 @@ def test_a_good_release_stays_a_bad_one_goes_back_and_a_person_may_go_back_too(u
 def test_what_is_bad_goes_back_however_it_is_bad(upgraded: Upgraded, broken: dict[str, str], says: str) -> None:
     before = upgraded.platform.child_pid("worker")
     upgraded.releases.add("0.2.0", broken)
-    refused = upgraded.upgrade("--apply")
+    refused = upgraded.upgrade("--apply", watch_s=40)  # two falls take some fifteen seconds
     assert f"0.2.0 is bad and 0.1.0 runs: {says}" in refused.stderr
     assert upgraded.running() == {upgraded.folder("0.1.0")}
     if broken in (ENDS, NEVER_READY):
