@@ -13,6 +13,10 @@ INSERT_SETTINGS: dict[str, str | int] = {
     "max_insert_threads": 1,
     # The four views of a segment are written side by side: a fifth less time for the same CPU.
     "parallel_view_processing": 1,
+    # Parsed by one thread: two segments are inserted side by side, and handing pieces from thread to thread costs CPU.
+    "input_format_parallel_parsing": 0,
+    # The views give each key once a block, so merging a block's rows before it is written finds nothing to merge.
+    "optimize_on_insert": 0,
     "insert_deduplicate": 1,
     "deduplicate_blocks_in_dependent_materialized_views": 1,
     "materialized_views_ignore_errors": 0,

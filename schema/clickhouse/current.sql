@@ -153,7 +153,7 @@ CREATE TABLE samples
 ENGINE = MergeTree
 PARTITION BY toMonday(ts)
 ORDER BY (account, metric, node, labelset, ts)
-SETTINGS non_replicated_deduplication_window = 10000, min_bytes_for_wide_part = 134217728, merge_selector_base = 10, fsync_after_insert = 1, fsync_part_directory = 1, ttl_only_drop_parts = 1, index_granularity = 8192;
+SETTINGS non_replicated_deduplication_window = 10000, min_bytes_for_wide_part = 134217728, merge_selector_base = 10, fsync_after_insert = 1, fsync_part_directory = 1, ttl_only_drop_parts = 1, index_granularity = 8192, auto_statistics_types = '';
 
 CREATE TABLE samples_1h
 (
@@ -175,7 +175,7 @@ CREATE TABLE samples_1h
 ENGINE = AggregatingMergeTree
 PARTITION BY toYear(ts)
 ORDER BY (account, metric, node, labelset, ts)
-SETTINGS non_replicated_deduplication_window = 10000, min_bytes_for_wide_part = 134217728, merge_selector_base = 10, fsync_after_insert = 1, fsync_part_directory = 1, ttl_only_drop_parts = 1, index_granularity = 8192;
+SETTINGS non_replicated_deduplication_window = 10000, min_bytes_for_wide_part = 134217728, merge_selector_base = 10, fsync_after_insert = 1, fsync_part_directory = 1, ttl_only_drop_parts = 1, index_granularity = 8192, auto_statistics_types = '';
 
 CREATE MATERIALIZED VIEW samples_1h_view TO samples_1h
 (
@@ -239,7 +239,7 @@ CREATE TABLE samples_1m
 ENGINE = AggregatingMergeTree
 PARTITION BY toYYYYMM(ts)
 ORDER BY (account, metric, node, labelset, ts)
-SETTINGS non_replicated_deduplication_window = 10000, min_bytes_for_wide_part = 134217728, merge_selector_base = 10, fsync_after_insert = 1, fsync_part_directory = 1, ttl_only_drop_parts = 1, index_granularity = 8192;
+SETTINGS non_replicated_deduplication_window = 10000, min_bytes_for_wide_part = 134217728, merge_selector_base = 10, fsync_after_insert = 1, fsync_part_directory = 1, ttl_only_drop_parts = 1, index_granularity = 8192, auto_statistics_types = '';
 
 CREATE MATERIALIZED VIEW samples_1m_view TO samples_1m
 (
@@ -333,7 +333,7 @@ CREATE TABLE series
 )
 ENGINE = AggregatingMergeTree
 ORDER BY (account, node, metric, labelset)
-SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, index_granularity = 8192;
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, index_granularity = 8192, auto_statistics_types = '';
 
 CREATE MATERIALIZED VIEW series_view TO series
 (

@@ -320,6 +320,7 @@ def test_clones_that_were_forgotten_go_and_those_in_use_stay(source: Place) -> N
 
 
 def test_only_the_newest_moments_are_kept_and_what_they_need(source: Place, repository: Repository) -> None:
+    source.insert("what is merged with more later", metrics=50)
     taken = [back_up(repository, source)]
     for number in range(2):
         source.insert(f"more-{number}", metrics=50)
