@@ -14,9 +14,15 @@ EVERY_S, SHARE = 30.0, 1 / 1000
 """How often all is looked through for garbage, and the share of a process's time that this may take."""
 
 
+_ARENA_MAX, ARENAS = -8, 2
+"""M_ARENA_MAX of <malloc.h>. glibc gives threads arenas of their own, where what they free waits for them alone;
+Python's threads run one at a time anyway, so one for the main thread and one for all others do."""
+
+
 def make_room() -> None:
-    """Call once, when all is loaded and nothing is served yet."""
+    """Call once, when all is loaded, no thread runs and nothing is served yet."""
     _allow_files()
+    _share_arenas()
     gc.collect()
     gc.freeze()
     gc.set_threshold(YOUNG, MIDDLE, OLD)
@@ -27,6 +33,12 @@ def _allow_files() -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _share_arenas() -> None:
+    set_option = getattr(ctypes.CDLL(None), "mallopt", None)
+    if set_option is not None:
+        set_option(_ARENA_MAX, ARENAS)
 
 
 class Tidier:

@@ -22,6 +22,8 @@ THREADS = 40
 """anyio's limit of threads, and so of requests that hold a connection at once."""
 POSTGRES_OPTIONS = "-c statement_timeout=30s -c lock_timeout=10s -c idle_in_transaction_session_timeout=60s"
 READS = "metrist_reads"
+CACHE_KB = 512
+"""Of each connection to SQLite, which would take 2 MB little by little; the system has the file in memory anyway."""
 
 
 def open_control(url: str) -> Engine:
@@ -108,6 +110,7 @@ def _set_pragmas(connection: Any, _record: Any) -> None:
     connection.isolation_level = None  # sqlite3 begins nothing by itself; _begin does
     with closing(connection.cursor()) as cursor:
         cursor.execute("PRAGMA foreign_keys = ON")
+        cursor.execute(f"PRAGMA cache_size = -{CACHE_KB}")
         cursor.execute("PRAGMA synchronous = FULL")  # a commit survives power loss, not only a crash
         _use_wal(cursor)
 

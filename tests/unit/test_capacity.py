@@ -19,6 +19,23 @@ capacity.make_room()
 print(*resource.getrlimit(resource.RLIMIT_NOFILE), gc.get_freeze_count() > 1_000, gc.get_threshold()[0] > 700)
 """
 
+ARENAS = """
+import re, threading
+from pathlib import Path
+from metrist import capacity
+capacity.make_room()
+have, told = threading.Barrier(17), threading.Barrier(17)
+def take():
+    held = [bytes(2_000) for _ in range(2_000)]
+    have.wait(20)
+    told.wait(20)
+for _ in range(16):
+    threading.Thread(target=take).start()
+have.wait(20)
+ends = re.findall(r"^[0-9a-f]+-([0-9a-f]+) ---p", Path("/proc/self/maps").read_text(), re.MULTILINE)
+told.wait(20)
+print(sum(int(end, 16) % 2**26 == 0 for end in ends))  # each arena's reserve ends at a multiple of 64 MB
+"""
 HOLES = """
 from pathlib import Path
 from metrist import capacity
@@ -58,7 +75,16 @@ def test_garbage_goes_by_the_clock_and_costs_a_thousandth_of_it(monkeypatch: pyt
     assert 500 <= collected[4] - collected[3] < 502
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc can be told to give back what lies free")
+glibc = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc has arenas, and trims them")
+
+
+@glibc
+def test_threads_share_an_arena() -> None:
+    done = subprocess.run([sys.executable, "-c", ARENAS], capture_output=True, text=True, timeout=30, check=True)
+    assert int(done.stdout) <= capacity.ARENAS
+
+
+@glibc
 def test_what_lies_free_between_what_stays_goes_back_to_the_system() -> None:
     done = subprocess.run([sys.executable, "-c", HOLES], capture_output=True, text=True, timeout=30, check=True)
     assert int(done.stdout) > 20_000_000  # of 40 MB in holes of almost five pages each
