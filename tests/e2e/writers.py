@@ -15,8 +15,8 @@ from tests.e2e.platforms import Platform
 
 NODES_PER_WRITER = 3
 METRICS = 5
-START_S = int(time.time()) - 86_400
-"""Within raw retention."""
+START_S = int(time.time()) - 20 * 86_400
+"""Within raw retention, and a second a batch before now: one of tomorrow would be refused."""
 TIMEOUT_S = 10.0
 
 
