@@ -15,7 +15,7 @@ from starlette.requests import Request
 
 from dashboards.signin import viewer_of
 from domain import keys, tokens
-from domain.errors import Forbidden, MetristError, MissingKey, StoreUnavailable, WrongKey
+from domain.errors import Forbidden, MetristError, MissingKey, StorageFull, StoreUnavailable, WrongKey
 from domain.ids import AccountId, KeyId
 from domain.keys import Scope
 from schema import api_keys
@@ -68,7 +68,7 @@ class KeyCache:
             return entry.stored
         try:
             return await self._read_once(key_id)
-        except (StoreUnavailable, SQLAlchemyError, OSError):
+        except (StoreUnavailable, StorageFull, SQLAlchemyError, OSError):
             if entry is not None and now - entry.read_at < _STALE_MAX_S:
                 log.warning("key_served_stale", key_id=key_id)
                 return entry.stored

@@ -14,7 +14,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError
 
 from domain.errors import StartRefused
-from schema.control.faults import Pool, translate_faults
+from schema.control.faults import Pool, of_sqlite, translate_faults
 
 BUSY_TIMEOUT_S = 10
 POOL_TIMEOUT_S = 10
@@ -107,29 +107,35 @@ def _make_private(file: Path) -> None:
 
 
 def _set_pragmas(connection: Any, _record: Any) -> None:
+    """What SQLite refuses here is translated here: SQLAlchemy looks at the faults of statements only."""
     connection.isolation_level = None  # sqlite3 begins nothing by itself; _begin does
-    with closing(connection.cursor()) as cursor:
-        cursor.execute("PRAGMA foreign_keys = ON")
-        cursor.execute(f"PRAGMA cache_size = -{CACHE_KB}")
-        cursor.execute("PRAGMA synchronous = FULL")  # a commit survives power loss, not only a crash
-        _use_wal(cursor)
+    try:
+        with closing(connection.cursor()) as cursor:
+            cursor.execute("PRAGMA foreign_keys = ON")
+            cursor.execute("PRAGMA synchronous = FULL")  # a commit survives power loss, not only a crash
+            _use_wal(cursor)
+            cursor.execute(f"PRAGMA cache_size = -{CACHE_KB}")
+    except sqlite3.Error as error:
+        raise of_sqlite(error) from error
 
 
 def _use_wal(cursor: sqlite3.Cursor) -> None:
     """Switch once in the file's life; SQLite does not wait by itself when two first openers meet here."""
     until = time.monotonic() + BUSY_TIMEOUT_S
-    while (mode := _switch(cursor)) is None and time.monotonic() < until:
+    while (mode := _switch(cursor, until)) is None:
         time.sleep(0.01)
     if mode != "wal":
         raise StartRefused("SQLite's WAL mode does not work for the control database's file; use a local disk")
 
 
-def _switch(cursor: sqlite3.Cursor) -> str | None:
-    """The mode it is in now; None while someone else is at it."""
+def _switch(cursor: sqlite3.Cursor, until: float) -> str | None:
+    """The mode it is in now; None while someone else is at it and there is time."""
     try:
         mode: str = cursor.execute("PRAGMA journal_mode = WAL").fetchone()[0]
-    except sqlite3.OperationalError:
-        return None
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorname.startswith("SQLITE_BUSY") and time.monotonic() < until:
+            return None
+        raise
     return mode
 
 

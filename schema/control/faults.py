@@ -3,6 +3,8 @@
 Everything not named here stays what it is: a mistake of ours, to be seen in full.
 """
 
+import sqlite3
+
 from sqlalchemy import Engine, PoolProxiedConnection, QueuePool, event
 from sqlalchemy.engine import Dialect, ExceptionContext
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -13,6 +15,8 @@ LOST_RACE = "Another writer was first"
 LOST_PARENT = "What this belongs to was deleted at the same time"
 AWAY = "The control database is not reachable just now; try again shortly"
 BUSY = "The control database is busy; try again shortly"
+NO_DATABASE = "The control database's file is none of SQLite's; look at METRIST_DATABASE_URL"
+DAMAGED = "The control database's file is damaged; stop Metrist and restore a backup (docs/backups.md)"
 FULL = "The disk of the control database is full"
 
 SQLITE: dict[str, tuple[type[MetristError], str]] = {
@@ -24,6 +28,8 @@ SQLITE: dict[str, tuple[type[MetristError], str]] = {
     "SQLITE_LOCKED": (StoreUnavailable, BUSY),
     "SQLITE_CANTOPEN": (StoreUnavailable, AWAY),
     "SQLITE_FULL": (StorageFull, FULL),
+    "SQLITE_NOTADB": (StoreUnavailable, NO_DATABASE),
+    "SQLITE_CORRUPT": (StoreUnavailable, DAMAGED),
 }
 """Primary or extended result code by name, as sqlite3 gives it: sqlite.org/rescode.html."""
 
@@ -51,6 +57,12 @@ class Pool(QueuePool):
             return super().connect()
         except PoolTimeout as error:
             raise StoreUnavailable(BUSY) from error
+
+
+def of_sqlite(error: sqlite3.Error) -> MetristError:
+    """What it means that a file cannot be opened: whatever has no name here is no mistake in a statement of ours."""
+    kind, detail = SQLITE.get(getattr(error, "sqlite_errorname", ""), (StoreUnavailable, AWAY))
+    return kind(detail)
 
 
 def translate_faults(engine: Engine) -> None:

@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import re
 import signal
 import threading
 import time
@@ -86,6 +87,7 @@ def test_a_fleet_loses_and_doubles_nothing_whatever_falls(
         print(f"acknowledged {torrent.samples:,}, the last of it {behind_s:.0f} s after the end")
         print(f"killed {dict(havoc.killed)}, answers {dict(torrent.post.codes)}")
         print(f"most resident MB {dict(memory.most_mb)}, failed pings {dict(fleet.pings.failures)}")
+        assert crashes(platform) == [], "whatever falls, no request of ours does"
         assert torrent.post.problems == []
         judge_writers(platform, writers, SETTLE_S)
         judge_torrent(platform, torrent)
@@ -168,6 +170,12 @@ def judge_torrent(platform: Platform, torrent: Torrent) -> None:
     assert sum(instants(client, f"{METRIC}{number}") for number in range(METRICS)) == torrent.samples
     assert float(str(client.command(f"SELECT sum(value) {theirs}"))) == pytest.approx(torrent.total, rel=1e-12)
     assert all_differences(client) == []
+
+
+def crashes(platform: Platform) -> list[str]:
+    """Requests that ended in an error nobody has foreseen, with what the API wrote about them."""
+    written = (platform.data_dir / "logs" / "api.log").read_text(errors="replace")
+    return [entry[:20_000] for entry in re.findall(r"^.*request_crashed.*(?:\n(?!20\d\d-).*)*", written, re.MULTILINE)]
 
 
 def is_drained(platform: Platform) -> bool:

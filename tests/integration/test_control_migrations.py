@@ -1,7 +1,10 @@
 """The control DB's migrations build today's tables, once, however many start together."""
 
 import multiprocessing
+import sqlite3
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import closing
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from stat import S_IMODE
@@ -11,8 +14,8 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Engine, inspect, text
 
-from domain.errors import StartRefused
-from schema.control import migrate
+from domain.errors import StartRefused, StoreUnavailable
+from schema.control import engine, migrate
 from schema.control.engine import open_control, reading
 from schema.control.tables import metadata
 
@@ -102,6 +105,42 @@ def test_an_address_that_cannot_work_stops_the_start(url: str, told: str) -> Non
     with pytest.raises(StartRefused, match=told) as refused:
         open_control(url)
     assert "hunter2" not in refused.value.detail
+
+
+def test_a_file_that_somebody_holds_is_a_store_that_is_busy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "BUSY_TIMEOUT_S", 0.2)
+    file = tmp_path / "control.db"
+    with closing(sqlite3.connect(file, isolation_level=None)) as other:
+        other.execute("CREATE TABLE held (it)")
+        other.execute("BEGIN EXCLUSIVE")
+        opened = open_control(f"sqlite:///{file}")
+        with pytest.raises(StoreUnavailable, match="busy"), reading(opened):
+            pass
+        other.execute("ROLLBACK")
+    with reading(opened) as conn:
+        assert conn.scalar(text("PRAGMA journal_mode")) == "wal"
+    opened.dispose()
+
+
+@pytest.mark.parametrize(
+    ("harm", "told"),
+    [
+        (lambda kept: b"not at all" * 1_000, "none of SQLite's"),
+        (lambda kept: kept[:100] + b"\xff" * (len(kept) - 100), "damaged"),
+    ],
+    ids=["no database", "damaged"],
+)
+def test_a_file_that_is_no_database_any_more_is_told_so(
+    tmp_path: Path, harm: Callable[[bytes], bytes], told: str
+) -> None:
+    file = tmp_path / "control.db"
+    with closing(sqlite3.connect(file)) as made:
+        made.execute("CREATE TABLE held (it)")
+    file.write_bytes(harm(file.read_bytes()))
+    opened = open_control(f"sqlite:///{file}")
+    with pytest.raises(StoreUnavailable, match=told), reading(opened) as conn:
+        conn.execute(text("SELECT * FROM held"))
+    opened.dispose()
 
 
 _shared: dict[str, Barrier] = {}
