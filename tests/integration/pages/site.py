@@ -18,7 +18,7 @@ from domain.settings import Settings
 from metrist.protocol import Protocol
 from schema import accounts, api_keys, memberships, sessions, users
 
-HOSTILE = """<img src=x onerror=alert(1)>"'{{7*7}}</script>"""
+HOSTILE = """<img src=x onerror=alert(1)>"'{{777*143}}</script>"""
 HTML = {"accept": "text/html"}
 WITHIN_S = 15
 

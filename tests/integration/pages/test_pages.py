@@ -115,7 +115,7 @@ def test_an_unknown_node_is_a_page_with_a_way_on(browser: httpx.Client) -> None:
 def test_hostile_names_stay_text(browser: httpx.Client, path: str) -> None:
     page = browser.get(path).text
     assert "<img src=x" not in page and "<script>alert" not in page
-    assert "49" not in re.sub(r"[0-9a-f-]{16,}|[0-9.]{9,}", "", page)  # ids and times say anything
+    assert "111111" not in page
 
 
 def test_an_account_without_nodes_is_shown_how_to_get_one(site: Site) -> None:
