@@ -67,6 +67,7 @@ def _open_sqlite(url: URL) -> Engine:
         connect_args={"timeout": BUSY_TIMEOUT_S, "check_same_thread": False},
         json_serializer=_to_json,
         pool_size=5,
+        pool_use_lifo=True,  # one or two do most of the work; each that does takes a megabyte
         max_overflow=THREADS,  # connections to a file cost nothing; never make a request wait for one
     )
     event.listen(engine, "connect", _set_pragmas)
